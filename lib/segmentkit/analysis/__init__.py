@@ -1,0 +1,1 @@
+"""Tables in, tables or frozen results out. No disk, no plotting, no other layer."""

@@ -1,0 +1,354 @@
+"""The audit: type every value, keep what passes, set aside what fails with rule and reason, find unit traps.
+
+Rules run in the engine with a row number, so that a row can be found again in its file and the rows read are
+always the rows kept plus the rows quarantined.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from segmentkit.contracts import TABLES, Column, Formats, TableContract
+from segmentkit.errors import AuditError, DataError, PrivacyStop
+
+EARLIEST_YEAR = 1990
+QUARANTINE_COLUMNS = ["row_number", "rule", "column", "value", "mend"]
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")
+def _try_strptime(value: str, format: str) -> datetime:  # type: ignore[empty-body]
+    ...
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')"))
+def _as_zone(zone, value):  # type: ignore[no-untyped-def]
+    ...
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
+def _in_zone(zone, value):  # type: ignore[no-untyped-def]
+    ...
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One table after the audit.
+
+    Attributes:
+        name: the shared table's name.
+        kept: rows that passed, typed, in the order of the file.
+        quarantined: one row a failed row: ``row_number, rule, column, value, mend``.
+        rows_read: data rows in the file, unreadable lines included.
+        rows_kept: rows in ``kept``.
+        attributes: attribute columns and the basis each belongs to.
+        money_read: sum of ``amount`` over every readable row, where the table has amounts.
+        money_kept: the same over the rows kept.
+    """
+
+    name: str
+    kept: ibis.Table
+    quarantined: pd.DataFrame
+    rows_read: int
+    rows_kept: int
+    attributes: dict[str, str]
+    money_read: float | None
+    money_kept: float | None
+
+
+@dataclass(frozen=True)
+class _Rule:
+    name: str
+    column: str
+    failed: Any
+    mend: str
+
+
+def check_table(name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: Formats, attributes: dict[str, str]) -> Checked:
+    """Type and check one shared table.
+
+    Args:
+        name: a table of ``contracts.TABLES``.
+        raw: ``row_number`` and the mapped columns, typed or text.
+        unreadable: lines the reader could not split, in the quarantine's columns.
+        formats: how the source writes numbers and times.
+        attributes: attribute columns and their basis.
+
+    Returns:
+        Rows kept and rows quarantined; together they are the rows read.
+
+    Raises:
+        PrivacyStop: customer ids look like e-mail addresses.
+    """
+    contract = TABLES[name]
+    columns = [column for column in contract.columns if column.name in raw.columns]
+    columns += [Column(attribute, "text") for attribute in attributes]
+    both = raw.mutate(**{f"typed_{c.name}": _typed(raw[c.name], c, formats) for c in columns})
+    rules = _rules(contract, columns, both, formats)
+    failed = ibis.cases(*((rule.failed, rule.name) for rule in rules), else_=ibis.null("string"))
+    marked = both.select("row_number", failed_rule=failed, **{c.name: both[f"typed_{c.name}"] for c in columns}).cache()
+    kept = marked.filter(marked.failed_rule.isnull()).order_by("row_number")
+    bad = marked.filter(marked.failed_rule.notnull()).select("row_number", "failed_rule")
+    bad = bad.join(raw, "row_number").order_by("row_number").execute()
+    _stop_on_direct_identifiers(name, kept)
+    money = "amount" in marked.columns
+    counts = marked.aggregate(
+        rows=marked.count(),
+        kept=marked.failed_rule.isnull().sum(),
+        money_read=_exact_sum(marked.amount) if money else ibis.null("float64"),
+        money_kept=_exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None)) if money else ibis.null("float64"),
+    ).execute().iloc[0]
+    return Checked(
+        name=name,
+        kept=kept.select(*(c.name for c in columns)),
+        quarantined=pd.concat([_quarantine(bad, rules, columns), unreadable], ignore_index=True)[QUARANTINE_COLUMNS],
+        rows_read=int(counts["rows"]) + len(unreadable),
+        rows_kept=int(counts["kept"] or 0),
+        attributes=attributes,
+        money_read=float(counts["money_read"] or 0) if money else None,
+        money_kept=float(counts["money_kept"] or 0) if money else None,
+    )
+
+
+def _exact_sum(amounts: Any) -> Any:
+    """Sum as decimals: exact to the cent, and the same whatever order the engine adds in."""
+    return amounts.cast("decimal(18, 4)").sum().cast("float64")
+
+
+def _typed(value: Any, column: Column, formats: Formats) -> Any:
+    if column.kind == "text":
+        return value.cast("string").strip().nullif("")
+    if column.kind == "flag":
+        return value.try_cast("boolean")
+    if column.kind == "time":
+        return _local_time(value, formats)
+    if value.type().is_string():
+        text = value.strip()
+        value = text.replace(".", "").replace(",", ".") if formats.decimal == "," else text
+    return value.try_cast("float64")
+
+
+def _local_time(value: Any, formats: Formats) -> Any:
+    if value.type().is_string() and formats.date_format:
+        moment = _try_strptime(value.strip(), formats.date_format)
+    else:
+        moment = value.try_cast("timestamp")
+    if formats.timestamps_in in ("local", formats.time_zone):
+        return moment
+    return _in_zone(formats.time_zone, _as_zone(formats.timestamps_in, moment))
+
+
+def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, formats: Formats) -> list[_Rule]:
+    rules: list[_Rule] = []
+    for column in columns:
+        name, value, given = column.name, both[f"typed_{column.name}"], both[column.name]
+        blank = given.isnull() | (given.strip() == "") if given.type().is_string() else given.isnull()
+        if column.required:
+            rules.append(_Rule(f"{name} is missing", name, blank, f"fill {name} in the file, or leave the row out"))
+        if column.kind == "time":
+            rules += _time_rules(name, value, blank, formats)
+        elif column.kind in {"money", "number", "flag"}:
+            word = "true or false" if column.kind == "flag" else "a number"
+            mend = f"mend the value, or state decimal in the source (it is {formats.decimal!r})"
+            rules.append(_Rule(f"{name} is not {word}", name, value.isnull() & ~blank, mend))
+        elif name.endswith("_id") and given.type().is_string():
+            rounded = given.re_search(r"^\d\.\d+[Ee]\+\d+$")
+            rules.append(_Rule(f"{name} was rounded by a spreadsheet", name, rounded, "export ids as text"))
+    if {"start", "end"} <= set(both.columns):
+        swapped = both.typed_end < both.typed_start
+        rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))
+    return rules + _key_rules(contract, both)
+
+
+def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Rule]:
+    last = date.fromisoformat(formats.latest) if formats.latest else date.today()
+    bound = datetime.combine(last, datetime.min.time()) + timedelta(days=1)
+    how = f"it is {formats.date_format!r}" if formats.date_format else "none is stated; dates like 31.12.2025 need one"
+    rules = [
+        _Rule(f"{name} is not a date", name, value.isnull() & ~blank, f"mend the value, or date_format ({how})"),
+        _Rule(f"{name} is a default date", name, value.year() < EARLIEST_YEAR, "find the true date, or leave the row out"),
+    ]
+    if name in {"ordered_at", "acquired_at", "at"}:
+        mend = "mend the date; if it is right, the source's extracted_on is too early"
+        rules.append(_Rule(f"{name} is after the data were extracted", name, value >= ibis.literal(bound), mend))
+    return rules
+
+
+def _key_rules(contract: TableContract, both: ibis.Table) -> list[_Rule]:
+    if not contract.key or not set(contract.key) <= set(both.columns):
+        return []
+    group = ibis.window(group_by=[f"typed_{name}" for name in contract.key])
+    words = " and ".join(contract.key)
+    if contract.name == "transactions":
+        # the same line twice is an overlap of two exports: the first is right
+        repeated = both.row_number > both.row_number.min().over(group)
+        mend = "nothing to do: the first line with this id was kept"
+    else:
+        # two rows that claim to be the same customer disagree, and nobody can tell which is right
+        repeated = both.count().over(group) > 1
+        mend = "keep the right row in the file and delete the others"
+    known = both[f"typed_{contract.key[0]}"].notnull()
+    return [_Rule(f"{words} appears more than once", contract.key[0], repeated & known, mend)]
+
+
+def _quarantine(bad: pd.DataFrame, rules: list[_Rule], columns: list[Column]) -> pd.DataFrame:
+    by_name = {rule.name: rule for rule in rules}
+    kinds = {column.name: column.kind for column in columns}
+    found = [by_name[name] for name in bad["failed_rule"]]
+    values = [bad[rule.column].iloc[i] for i, rule in enumerate(found)]
+    return pd.DataFrame(
+        {
+            "row_number": bad["row_number"].astype("int64"),
+            "rule": bad["failed_rule"].astype("str"),
+            "column": [rule.column for rule in found],
+            "value": [_masked(value, kinds[rule.column]) for value, rule in zip(values, found, strict=True)],
+            "mend": [rule.mend for rule in found],
+        }
+    )
+
+
+def _masked(value: Any, kind: str) -> str:
+    """Show dates and numbers as they are; of a text, only its first two characters and length."""
+    if value is None or pd.isna(value):
+        return ""
+    text = str(value)
+    return f"{text[:2]}… ({len(text)} characters)" if kind == "text" and len(text) > 2 else text[:40]
+
+
+def _stop_on_direct_identifiers(name: str, kept: ibis.Table) -> None:
+    if "customer_id" not in kept.columns:
+        return
+    if bool(kept.customer_id.contains("@").any().execute()):
+        raise PrivacyStop(
+            f"table {name}: customer_id holds e-mail addresses; the kit analyses pseudonymous ids only; "
+            "replace them with ids that name nobody before you export"
+        )
+
+
+# --- what the rules cannot see ------------------------------------------------------------------------------
+
+
+def scorecard(tables: list[Checked]) -> pd.DataFrame:
+    """Rows read, kept and quarantined per table, with the most frequent rule."""
+    rows = []
+    for checked in tables:
+        rules = checked.quarantined["rule"].value_counts()
+        rows.append(
+            {
+                "table": checked.name,
+                "rows_read": checked.rows_read,
+                "rows_kept": checked.rows_kept,
+                "rows_quarantined": len(checked.quarantined),
+                "commonest_rule": rules.index[0] if len(rules) else "",
+                "rows_of_that_rule": int(rules.iloc[0]) if len(rules) else 0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
+    """Stop when a table lost more rows than the analyst allows.
+
+    Raises:
+        AuditError: naming the table, the share and the commonest rule.
+    """
+    for row in card.itertuples():
+        share = row.rows_quarantined / row.rows_read
+        if share > max_bad_share or row.rows_kept == 0:
+            raise AuditError(
+                f"table {row.table}: {row.rows_quarantined:,} of {row.rows_read:,} rows ({share:.1%}) fail the audit, "
+                f"max_bad_share == {max_bad_share:g}; commonest: {row.commonest_rule!r} ({row.rows_of_that_rule:,} rows); "
+                f"see quarantine/{row.table}.parquet, mend the file or the source, or allow more with -p max_bad_share=..."
+            )
+
+
+def unit_plausibility(transactions: ibis.Table, top_share: float) -> pd.DataFrame:
+    """Share of each numeric column's total that its largest 1 % of non-zero lines carry.
+
+    A column in mixed units (fuel counted in thousandths beside items counted in ones) puts nearly all of its
+    total into a few lines. Zeros are left out, so a column that is merely rare, such as coupons, passes.
+
+    Returns:
+        One row a column: ``column, nonzero_lines, total, top_lines, top_share, plausible``.
+    """
+    rows = []
+    for name in ("amount", "quantity", "discount", "coupon_amount", "margin"):
+        if name not in transactions.columns:
+            continue
+        size = transactions[name].abs()
+        lines = transactions.filter(size > 0).select(size=size)
+        ranked = lines.mutate(rank=ibis.row_number().over(order_by=ibis.desc(lines.size)))
+        n, total = lines.aggregate(n=lines.count(), total=lines.size.sum()).execute().iloc[0]
+        top_n = max(1, int(n) // 100)
+        carried = ranked.filter(ranked.rank < top_n).size.sum().execute() if n else 0
+        share = float(carried or 0) / float(total) if total else 0.0
+        rows.append(
+            {
+                "column": name,
+                "nonzero_lines": int(n),
+                "total": round(float(total or 0), 2),
+                "top_lines": top_n if n else 0,
+                "top_share": round(share, 6),
+                "plausible": share <= top_share or int(n) < 100,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def where_the_units_differ(transactions: ibis.Table, column: str) -> pd.DataFrame:
+    """Lines, total and median of a doubtful column by category: usually one or two categories explain it."""
+    if "category" not in transactions.columns:
+        raise DataError(f"column {column}: the source has no category, so the unit cannot be traced; add one")
+    grouped = transactions.group_by("category").aggregate(
+        lines=transactions.count(), total=transactions[column].sum(), median=transactions[column].median()
+    )
+    table = grouped.execute().sort_values("total", ascending=False).reset_index(drop=True)
+    table["share"] = table["total"] / table["total"].sum()
+    return table
+
+
+def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
+    """Plain sentences about what an analyst must know before going on."""
+    kept = checked["transactions"].kept
+    facts = kept.aggregate(
+        negative=(kept.amount < 0).sum(),
+        negative_sum=(kept.amount < 0).ifelse(kept.amount, 0).sum(),
+        zero=(kept.amount == 0).sum(),
+    ).execute().iloc[0]
+    said = [
+        f"{int(facts.negative):,} lines have a negative amount (returns), {facts.negative_sum:,.2f} in all; they stay in.",
+        f"{int(facts.zero):,} lines have an amount of zero; they stay in and count as purchases.",
+    ]
+    for row in units[~units["plausible"]].itertuples():
+        said.append(
+            f"The largest 1 % of lines carry {row.top_share:.2%} of all {row.column}: its units differ from line to "
+            f"line, so no feature is built on {row.column}."
+        )
+    buyers = kept.select("customer_id").distinct()
+    for name in ("customers", "contacts", "responses", "assignments"):
+        if name in checked:
+            other = checked[name].kept.select("customer_id").distinct()
+            unmatched = int(other.anti_join(buyers, "customer_id").count().execute())
+            said.append(f"{name}: {unmatched:,} of {int(other.count().execute()):,} customers have no purchase.")
+    return said
+
+
+def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
+    """Lines, orders and sales by calendar week; ``complete`` is false for a week the data do not fill.
+
+    Args:
+        transactions: the shared table.
+        as_of: the day after the last day the data cover.
+    """
+    week = transactions.ordered_at.truncate("W").date()
+    grouped = transactions.group_by(week=week).aggregate(
+        lines=transactions.count(), orders=transactions.order_id.nunique(), sales=_exact_sum(transactions.amount)
+    )
+    table = grouped.order_by("week").execute()
+    first = pd.Timestamp(transactions.ordered_at.min().execute()).normalize()
+    starts = pd.to_datetime(table["week"])
+    table["week"] = starts
+    table["complete"] = (starts >= first) & (starts + pd.Timedelta(days=7) <= pd.Timestamp(as_of))
+    return table

@@ -1,0 +1,106 @@
+"""The shared tables: which columns a source may fill, their kinds, and which are required.
+
+Kinds: ``text`` (ids are always text), ``money`` (in the source's one currency), ``number``, ``time`` (local
+time of the business), ``flag`` (true or false). ``data/README.md`` has the same list with units in prose, and
+a test holds the two together.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Formats:
+    """How a source writes numbers and times.
+
+    ``timestamps_in`` is a zone or ``local`` (already in the business's own zone); ``latest`` is the day of the
+    export as YYYY-MM-DD, or empty where it is not stated.
+    """
+
+    decimal: str = "."
+    date_format: str = ""
+    timestamps_in: str = "local"
+    time_zone: str = "UTC"
+    latest: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a shared table."""
+
+    name: str
+    kind: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """One shared table: its columns, and the columns that together name a row (empty: rows may repeat)."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    enables: str = ""
+
+    @property
+    def required(self) -> list[str]:
+        """Names of the columns a source must fill."""
+        return [column.name for column in self.columns if column.required]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all columns a source may fill."""
+        return [column.name for column in self.columns]
+
+
+def _table(name: str, required: str, optional: str, key: str = "", enables: str = "") -> TableContract:
+    columns = [Column(*item.split(":"), required=True) for item in required.split()]
+    columns += [Column(*item.split(":")) for item in optional.split()]
+    return TableContract(name, tuple(columns), tuple(key.split()), enables)
+
+
+TABLES: dict[str, TableContract] = {
+    table.name: table
+    for table in (
+        _table(
+            "transactions",
+            "customer_id:text order_id:text ordered_at:time amount:money",
+            "line_id:text product_id:text category:text quantity:number discount:money coupon_amount:money "
+            "margin:money channel:text own_brand:flag",
+            key="line_id",
+            enables="everything: features, segments, value",
+        ),
+        _table(
+            "customers",
+            "customer_id:text",
+            "acquired_at:time acquisition_channel:text",
+            key="customer_id",
+            enables="describing segments by demographic, geographic and psychographic attributes",
+        ),
+        _table(
+            "campaigns",
+            "campaign_id:text start:time end:time",
+            "name:text type:text channel:text design:text cost_per_contact:money fixed_cost:money",
+            key="campaign_id",
+            enables="reading campaigns by segment",
+        ),
+        _table(
+            "contacts",
+            "customer_id:text at:time channel:text event:text",
+            "campaign_id:text cost:money",
+            enables="who was reached, by which campaign and channel",
+        ),
+        _table(
+            "assignments",
+            "campaign_id:text customer_id:text arm:text designed_share:number",
+            "stratum:text assigned_at:time",
+            key="campaign_id customer_id",
+            enables="measuring what a campaign caused (randomised campaigns only)",
+        ),
+        _table(
+            "responses",
+            "customer_id:text campaign_id:text outcome:text value:number",
+            "at:time",
+            enables="redemption and conversion rates by segment",
+        ),
+    )
+}

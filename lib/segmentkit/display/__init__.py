@@ -1,0 +1,1 @@
+"""Results in, figures and tables to read out. Never shows, never saves."""

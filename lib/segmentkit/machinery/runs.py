@@ -1,0 +1,262 @@
+"""A run: the folder a notebook reads from and writes to, the same in Lab, under papermill and in a batch."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+from IPython.display import Image, display
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from segmentkit.errors import ParameterError, UpstreamError
+from segmentkit.machinery import parameters as parameter_cells
+from segmentkit.machinery.files import read_json, replacing, sha256, write_json
+from segmentkit.machinery.manifest import Manifest, now
+from segmentkit.machinery.paths import notebook_path, notebooks_folder, outputs_folder, project_root
+from segmentkit.machinery.sources import Source, load_source
+from segmentkit.machinery.threads import cap_environment, cap_loaded, duckdb_memory_limit, worker_count
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+FIGURE_DPI = 110
+
+
+def check_run_name(name: str) -> str:
+    """Return the name if it can be a folder on every platform.
+
+    Raises:
+        ParameterError: it cannot.
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise ParameterError(
+            f"run name {name!r}; letters, digits, dot, dash and underscore only, at most 80; choose another name"
+        )
+    return name
+
+
+def open_run(run: str, *, stage: str, parameters: Mapping[str, Any]) -> "Run":
+    """Open a run folder for one notebook: cap threads, check the parameters, note what was given.
+
+    Args:
+        run: folder name under ``outputs``; empty means ``outputs/interactive``.
+        stage: the notebook's own name, e.g. ``03_clustering``.
+        parameters: the notebook's variables, i.e. ``locals()``; only declared parameters are read.
+
+    Returns:
+        The run, to read tables from and write tables, figures and metrics to.
+
+    Raises:
+        ParameterError: a parameter has the wrong type or lies out of range, or the name cannot be a folder.
+    """
+    cap_environment()
+    declared = [p for p in parameter_cells.read_parameters(notebook_path(stage)) if p.name != "run"]
+    values = {p.name: parameter_cells.convert(p, parameters[p.name]) for p in declared}
+    parameter_cells.check_values(declared, values)
+    opened = Run(outputs_folder() / check_run_name(run or "interactive"), stage)
+    opened.begin(values)
+    return opened
+
+
+class Run:
+    """One stage's view of ``outputs/<run>``."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        """Bind to a folder; nothing is written until ``begin``."""
+        self.folder, self.stage = folder, stage
+        self.manifest = Manifest(folder)
+        self.interactive = "JPY_SESSION_NAME" in os.environ and "SEGMENTKIT_RUNNER" not in os.environ
+        self.workers = worker_count()
+        self._thread_cap = cap_loaded()
+        self._connection: Any = None
+
+    def begin(self, values: Mapping[str, Any]) -> None:
+        """Create the folders and note the parameters; a stage opened by hand says so in the manifest."""
+        for name in ("tables", "figures", "quarantine", "notebooks"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if self.manifest.stage(self.stage).get("status") != "running":
+            self.manifest.reset_stage(self.stage, status="by hand", started=now())
+        self.manifest.update_stage(self.stage, parameters=dict(values))
+
+    # --- tables -----------------------------------------------------------------------------------------
+
+    def has_table(self, name: str) -> bool:
+        """Whether this run holds the table: sources may leave most tables out."""
+        return self._table_path(name).is_file()
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """Read a table into memory.
+
+        Raises:
+            UpstreamError: it is missing, or is not what the manifest says was written.
+        """
+        return pd.read_parquet(self._checked(name))
+
+    def open_table(self, name: str) -> ibis.Table:
+        """Open a table for Ibis expressions; nothing is read into memory.
+
+        Raises:
+            UpstreamError: it is missing, or is not what the manifest says was written.
+        """
+        return self.connection.read_parquet(self._checked(name).as_posix(), table_name=name)
+
+    def write_table(self, name: str, table: pd.DataFrame | ibis.Table) -> None:
+        """Write a table as parquet, whole or not at all, and note rows, columns and hash."""
+        path = self._table_path(name)
+        with replacing(path) as temporary:
+            if isinstance(table, pd.DataFrame):
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_parquet(temporary)
+        self.manifest.add(self.stage, "outputs", name, describe_parquet(path))
+
+    def write_quarantine(self, name: str, rows: pd.DataFrame) -> None:
+        """Write rows that failed the audit; they are kept apart, never lost."""
+        with replacing(self.folder / "quarantine" / f"{name}.parquet") as temporary:
+            rows.to_parquet(temporary, index=False)
+
+    def _table_path(self, name: str) -> Path:
+        return self.folder / "tables" / f"{name}.parquet"
+
+    def _checked(self, name: str) -> Path:
+        path, producer = self._table_path(name), self.manifest.producer(name)
+        if not path.is_file():
+            raise UpstreamError(missing_table(self.folder, self.stage, name))
+        if producer and producer[0] != self.stage:
+            if producer[1]["sha256"] != sha256(path):
+                raise UpstreamError(
+                    f"{_shown(path)} was changed after {producer[0]} wrote it; "
+                    f"make it again: python -m segmentkit run --run {self.folder.name} --from {producer[0][:2]}"
+                )
+            self.manifest.add(self.stage, "inputs", name, producer[1])
+        return path
+
+    @property
+    def connection(self) -> Any:
+        """The run's DuckDB connection, its memory and threads capped."""
+        if self._connection is None:
+            self._connection = connect()
+        return self._connection
+
+    # --- figures, metrics, model, source ----------------------------------------------------------------
+
+    def show(self, figure: Figure, name: str, *, alt: str) -> None:
+        """Save a figure with its alt text and display it.
+
+        Raises:
+            ParameterError: the alt text is empty.
+        """
+        if not alt.strip():
+            raise ParameterError(f"figure {name!r} has no alt text; say what it shows, with its numbers")
+        path = self.folder / "figures" / f"{name}.png"
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=FIGURE_DPI, bbox_inches="tight", facecolor="white")
+        plt.close(figure)
+        self.manifest.add(self.stage, "figures", name, {"alt": alt, "sha256": sha256(path)})
+        display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt}})
+
+    def write_metrics(self, **metrics: Any) -> None:
+        """Set this stage's metrics; the report and README take their numbers from them."""
+        path = self.folder / "metrics.json"
+        write_json(path, read_json(path) | {self.stage: metrics})
+
+    def read_metrics(self, stage: str) -> dict[str, Any]:
+        """Metrics of an earlier stage.
+
+        Raises:
+            UpstreamError: that stage has written none.
+        """
+        found: dict[str, Any] = read_json(self.folder / "metrics.json").get(stage, {})
+        if not found:
+            raise UpstreamError(
+                f"{self.stage} needs the metrics of {stage}, which are not in {_shown(self.folder)}; "
+                f"python -m segmentkit run --run {self.folder.name} --until {stage[:2]} makes them"
+            )
+        return found
+
+    def write_model(self, model: Mapping[str, Any]) -> None:
+        """Save the segmentation model as JSON: data, never a pickle."""
+        write_json(self.folder / "model.json", dict(model))
+
+    def read_model(self) -> dict[str, Any]:
+        """The segmentation model.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        model = read_json(self.folder / "model.json")
+        if not model:
+            raise UpstreamError(
+                f"{self.stage} needs model.json, which is not in {_shown(self.folder)}; "
+                f"python -m segmentkit run --run {self.folder.name} --until 03 makes it"
+            )
+        return model
+
+    def use_source(self, name: str) -> Source:
+        """Read a source's description and keep it with the run, for the notebooks that follow."""
+        source = load_source(name)
+        write_json(self.folder / "source.json", source.to_dict())
+        return source
+
+    @property
+    def source(self) -> Source:
+        """The source this run was made from.
+
+        Raises:
+            UpstreamError: 01 has not run.
+        """
+        content = read_json(self.folder / "source.json")
+        if not content:
+            raise UpstreamError(missing_table(self.folder, self.stage, "transactions"))
+        return Source.from_dict(content)
+
+
+def connect() -> Any:
+    """A DuckDB connection in memory, with capped memory, one thread a worker, and no access to the network."""
+    connection = ibis.duckdb.connect(threads=worker_count(), memory_limit=duckdb_memory_limit())
+    connection.raw_sql("SET autoinstall_known_extensions = false")
+    return connection
+
+
+def describe_parquet(path: Path) -> dict[str, Any]:
+    """Rows, columns and hash of a parquet file."""
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    return {"rows": pq.read_metadata(path).num_rows, "columns": schema.names, "sha256": sha256(path)}
+
+
+def missing_table(folder: Path, stage: str, table: str) -> str:
+    """Say which stage makes a missing table, and the command."""
+    maker = next((name for name in _all_notebooks() if table in written_tables(name)), "")
+    where = f"{stage} needs the table {table!r}, which is not in {_shown(folder / 'tables')}"
+    if not maker:
+        return f"{where}, and no notebook of the series writes it; check the name"
+    return f"{where}. {maker} makes it: python -m segmentkit run --run {folder.name} --until {maker[:2]}"
+
+
+def written_tables(stage: str) -> list[str]:
+    """Tables a notebook writes, read from the literals in its code."""
+    return _literals(stage, "write_table")
+
+
+def read_tables(stage: str) -> list[str]:
+    """Tables a notebook cannot do without: literals in ``read_table`` and ``open_table``."""
+    return _literals(stage, "read_table") + _literals(stage, "open_table")
+
+
+def _literals(stage: str, call: str) -> list[str]:
+    cells = json.loads(notebook_path(stage).read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return list(dict.fromkeys(re.findall(rf"\.{call}\(\s*[\"'](\w+)[\"']", code)))
+
+
+def _all_notebooks() -> list[str]:
+    return sorted(path.stem for path in notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)

