@@ -280,7 +280,11 @@ def _read_file(connection: Any, path: Path, name: str, options: Mapping[str, str
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise DataError(f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding") from None
-    return connection.table(name), _unreadable(errors)
+    table, unreadable = connection.table(name), _unreadable(errors)
+    # the engine numbers the rows it could read; shift them past the lines it could not
+    gaps = [int(row) - index for index, row in enumerate(unreadable["row_number"])]
+    shift = sum(((table.row_number >= gap).cast("int64") for gap in gaps), start=ibis.literal(0))
+    return table.mutate(row_number=table.row_number + shift), unreadable
 
 
 def _unreadable(errors: pd.DataFrame) -> pd.DataFrame:

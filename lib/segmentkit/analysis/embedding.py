@@ -1,0 +1,52 @@
+"""The map: UMAP of the scaled features, for looking only. Segments are never made from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.manifold import trustworthiness
+
+from segmentkit.analysis.clustering import Scaled
+from segmentkit.analysis.stability import sample_rows
+
+TRUST_ROWS = 2_000
+NEIGHBOURS = 15
+
+
+@dataclass(frozen=True)
+class CustomerMap:
+    """Two coordinates a customer, without unit.
+
+    Attributes:
+        table: ``customer_id, x, y`` of the customers drawn.
+        trust: share of near neighbours on the map that are near in the features too, 0 to 1.
+        drawn: customers on the map.
+        customers: all customers.
+    """
+
+    table: pd.DataFrame
+    trust: float
+    drawn: int
+    customers: int
+
+
+def embed(scaled: Scaled, *, max_rows: int, seed: int) -> CustomerMap:
+    """Draw customers so that similar ones lie near each other.
+
+    Seeded, so it runs on one thread; coordinates still differ between machines, so nothing may depend on them.
+    """
+    from umap import UMAP
+
+    rows = sample_rows(len(scaled.values), max_rows, seed)
+    values = scaled.values[rows]
+    neighbours = min(NEIGHBOURS, len(values) - 1)
+    placed = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(values)
+    few = sample_rows(len(values), TRUST_ROWS, seed)
+    trust = float(trustworthiness(values[few], placed[few], n_neighbors=min(NEIGHBOURS, (len(few) - 1) // 2)))
+    table = pd.DataFrame({"customer_id": scaled.customer_id.iloc[rows].to_numpy(), "x": placed[:, 0], "y": placed[:, 1]})
+    return CustomerMap(table, trust, len(rows), len(scaled.values))
+
+
+def centre_of_each(xy: pd.DataFrame, keys: pd.Series) -> pd.DataFrame:
+    """Median position of each segment on the map, for its label."""
+    return xy.assign(segment_key=np.asarray(keys)).groupby("segment_key")[["x", "y"]].median().reset_index()

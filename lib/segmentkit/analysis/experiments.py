@@ -1,0 +1,172 @@
+"""Randomised tests: the sample ratio first, then differences with intervals, then money."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from segmentkit.analysis.campaigns import welch
+from segmentkit.errors import DataError, ParameterError
+
+FEWEST_BUYERS = 10
+SAMPLE_RATIO_LEVEL = 0.001
+
+
+@dataclass(frozen=True)
+class SampleRatio:
+    """Whether the customers who arrived in the results are in the designed proportion.
+
+    Attributes:
+        counts: customers by arm.
+        p: chi-square test against the designed shares.
+        fits: p is .001 or more.
+        sentence: the finding in words.
+    """
+
+    counts: dict[str, int]
+    p: float
+    fits: bool
+    sentence: str
+
+
+def sample_ratio(arms: pd.Series, designed: Mapping[str, float]) -> SampleRatio:
+    """Sample-ratio check against the designed shares, never against an assumed half and half.
+
+    Raises:
+        DataError: an arm has no designed share, or the shares do not add up to 1.
+    """
+    counts = {arm: int((arms == arm).sum()) for arm in sorted(designed)}
+    unknown = sorted(set(arms) - set(designed))
+    if unknown or abs(sum(designed.values()) - 1) > 1e-6:
+        raise DataError(f"arms {unknown} have no designed share, or the shares {dict(designed)} do not add up to 1")
+    expected = [len(arms) * designed[arm] for arm in counts]
+    p = float(stats.chisquare(list(counts.values()), expected).pvalue)
+    shown = ", ".join(f"{arm} {n:,}" for arm, n in counts.items())
+    fits = p >= SAMPLE_RATIO_LEVEL
+    told = "as designed" if fits else "not as designed: customers were lost or added on one side, so do not read the result"
+    return SampleRatio(counts, p, fits, f"{shown}: {told} (p {p:.3g}; a loss of 1 % of one arm would mostly go unseen).")
+
+
+def read_test(
+    outcomes: pd.DataFrame, *, treated: str, control: str, cost_per_contact: float | None, margin_rate: float | None, confidence: float
+) -> pd.DataFrame:
+    """Read a randomised test per segment and overall.
+
+    Args:
+        outcomes: ``customer_id, segment_key, arm, sales, orders`` and, where measured, ``margin``; one row a customer
+            who was assigned, whether or not they bought.
+        treated: the arm that got the campaign.
+        control: the arm that did not.
+        cost_per_contact: money a contact costs; None where it is not known.
+        margin_rate: margin as a share of sales, used where ``margin`` is not measured; None where not known.
+        confidence: of the intervals.
+
+    Returns:
+        One row a segment, ``all`` last: counts, buyers, conversion difference (Newcombe), sales difference (Welch),
+        and net benefit per customer with its ROI where margin and cost are known. Intervals are missing, and ``word``
+        says why, where an arm has fewer than ten buyers.
+
+    Raises:
+        DataError: an arm is empty.
+    """
+    rows = [
+        _read_one(key, part, treated, control, cost_per_contact, margin_rate, confidence)
+        for key, part in [*outcomes.groupby("segment_key"), ("all", outcomes)]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _read_one(
+    key: str, part: pd.DataFrame, treated: str, control: str, cost: float | None, rate: float | None, confidence: float
+) -> dict[str, object]:
+    mine, theirs = part[part["arm"] == treated], part[part["arm"] == control]
+    if mine.empty or theirs.empty:
+        raise DataError(f"segment {key}: {len(mine)} customers in {treated!r}, {len(theirs)} in {control!r}; both are needed")
+    buyers = int((mine["orders"] > 0).sum()), int((theirs["orders"] > 0).sum())
+    row: dict[str, object] = {
+        "segment_key": key,
+        "treated": len(mine),
+        "control": len(theirs),
+        "buyers_treated": buyers[0],
+        "buyers_control": buyers[1],
+        "conversion_difference": buyers[0] / len(mine) - buyers[1] / len(theirs),
+    }
+    enough = min(buyers) >= FEWEST_BUYERS and min(len(mine), len(theirs)) > 1
+    low, high = (
+        confint_proportions_2indep(buyers[0], len(mine), buyers[1], len(theirs), method="newcomb", alpha=1 - confidence)
+        if enough
+        else (np.nan, np.nan)
+    )
+    row |= {"conversion_low": float(low), "conversion_high": float(high)}
+    row |= _interval("sales", mine["sales"], theirs["sales"], confidence, enough)
+    profit = _profit(mine, theirs, rate)
+    if profit is None or cost is None:
+        return row | {"word": "no money figure: margin or cost not known" if enough else "too few buyers to tell"}
+    net = _interval("net_benefit", profit[0] - cost, profit[1], confidence, enough)
+    if cost > 0:
+        net |= {name.replace("net_benefit", "roi"): value / cost for name, value in net.items()}
+    return row | net | {"word": _word(net["net_benefit_low"], net["net_benefit_high"], enough)}
+
+
+def _interval(name: str, mine: pd.Series, theirs: pd.Series, confidence: float, enough: bool) -> dict[str, float]:
+    if not enough:
+        return {f"{name}_difference" if name == "sales" else name: float(mine.mean() - theirs.mean())} | {
+            f"{name}_low": np.nan,
+            f"{name}_high": np.nan,
+        }
+    found = welch(mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float), confidence)
+    label = f"{name}_difference" if name == "sales" else name
+    return {label: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def _profit(mine: pd.DataFrame, theirs: pd.DataFrame, rate: float | None) -> tuple[pd.Series, pd.Series] | None:
+    if "margin" in mine.columns:
+        return mine["margin"], theirs["margin"]
+    return None if rate is None else (mine["sales"] * rate, theirs["sales"] * rate)
+
+
+def _word(low: float, high: float, enough: bool) -> str:
+    if not enough:
+        return "too few buyers to tell"
+    return "scale" if low > 0 else "stop" if high < 0 else "cannot tell"
+
+
+def heterogeneity(table: pd.DataFrame, value: str, confidence: float) -> tuple[float, int]:
+    """Cochran's Q: do segments differ in their effect? "A reacts and B does not" is this test, not two others.
+
+    Args:
+        table: from ``read_test``.
+        value: ``sales_difference`` or ``net_benefit``.
+        confidence: that the intervals were made with.
+
+    Returns:
+        p and the number of segments compared; p is 1 with fewer than two.
+    """
+    prefix = value.removesuffix("_difference")
+    known = table[(table["segment_key"] != "all") & table[f"{prefix}_low"].notna()]
+    if len(known) < 2:
+        return 1.0, len(known)
+    z = stats.norm.ppf((1 + confidence) / 2)
+    weights = (2 * z / (known[f"{prefix}_high"] - known[f"{prefix}_low"])) ** 2
+    centre = (weights * known[value]).sum() / weights.sum()
+    q = float((weights * (known[value] - centre) ** 2).sum())
+    return float(stats.chi2.sf(q, len(known) - 1)), len(known)
+
+
+def smallest_detectable(values: pd.Series, treated: int, control: int, confidence: float, power: float = 0.8) -> float:
+    """Smallest difference in means that a test of this size finds with the stated power, in the values' unit."""
+    if min(treated, control) < 2:
+        raise ParameterError(f"{treated} against {control} customers; a test needs at least two on each side")
+    solved = TTestIndPower().solve_power(nobs1=treated, ratio=control / treated, alpha=1 - confidence, power=power)
+    return float(np.squeeze(solved)) * float(values.std())
+
+
+def break_even_sales(cost_per_contact: float, margin_rate: float) -> float:
+    """Extra sales a reached customer must bring for the contact to pay for itself."""
+    if not 0 < margin_rate <= 1:
+        raise ParameterError(f"margin_rate == {margin_rate}; it must be above 0 and at most 1, e.g. 0.25 for a quarter")
+    return cost_per_contact / margin_rate

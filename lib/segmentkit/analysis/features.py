@@ -1,0 +1,212 @@
+"""Customer features: one row a customer, built through Ibis from the purchases up to a stated day."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from segmentkit.errors import DataError, ParameterError
+
+DEFAULT_FEATURES = ["recency_days", "frequency", "monetary"]
+PARTS_OF_DAY = {"morning": (5, 12), "afternoon": (12, 17), "evening": (17, 22)}
+TRUNCATED_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days a feature table looks at: from ``start`` up to, not including, ``as_of``."""
+
+    start: date
+    as_of: date
+
+    @property
+    def days(self) -> int:
+        """Length in days."""
+        return (self.as_of - self.start).days
+
+    @property
+    def middle(self) -> datetime:
+        """The moment that halves the window, for the trend."""
+        return datetime.combine(self.start, datetime.min.time()) + (
+            datetime.combine(self.as_of, datetime.min.time()) - datetime.combine(self.start, datetime.min.time())
+        ) / 2
+
+
+def window(transactions: ibis.Table, as_of: str = "") -> Window:
+    """The window of the data, ending at ``as_of``.
+
+    Args:
+        transactions: the shared table.
+        as_of: YYYY-MM-DD, the first day not looked at; empty means the day after the last purchase.
+
+    Raises:
+        ParameterError: not a date, or no purchase lies before it, or it lies after the day that follows the last.
+    """
+    first, last = transactions.aggregate(a=transactions.ordered_at.min(), b=transactions.ordered_at.max()).execute().iloc[0]
+    end = (pd.Timestamp(last).normalize() + pd.Timedelta(days=1)).date()
+    if not as_of:
+        return Window(pd.Timestamp(first).date(), end)
+    try:
+        day = date.fromisoformat(as_of)
+    except ValueError:
+        raise ParameterError(f"as_of == {as_of!r}; it must be a day written YYYY-MM-DD") from None
+    if not pd.Timestamp(first).date() < day <= end:
+        raise ParameterError(f"as_of == {as_of}; the data run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; choose up to {end}")
+    return Window(pd.Timestamp(first).date(), day)
+
+
+def until(transactions: ibis.Table, seen: Window) -> ibis.Table:
+    """Purchases inside the window."""
+    start, end = (datetime.combine(day, datetime.min.time()) for day in (seen.start, seen.as_of))
+    moment = transactions.ordered_at
+    return transactions.filter((moment >= ibis.literal(start)) & (moment < ibis.literal(end)))
+
+
+def money(amounts: Any) -> Any:
+    """Sum as decimals: exact, and the same whatever order the engine adds in."""
+    return amounts.cast("decimal(18, 4)").sum().cast("float64")
+
+
+def build(transactions: ibis.Table, seen: Window, *, categories: int = 8) -> pd.DataFrame:
+    """Build the feature table.
+
+    Args:
+        transactions: the shared table; only the first four columns are needed, others add features.
+        seen: the window; ``recency_days`` counts back from its ``as_of``.
+        categories: how many of the best-selling categories get a share of their own.
+
+    Returns:
+        One row a customer, sorted by ``customer_id``: days in days, money in the source's currency, shares from
+        0 to 1. A share of nothing and a gap after one order are missing, not zero.
+
+    Raises:
+        DataError: no purchase lies in the window.
+    """
+    lines = until(transactions, seen)
+    orders = lines.group_by("customer_id", "order_id").aggregate(
+        ordered_at=lines.ordered_at.min(), amount=money(lines.amount), lines=lines.count()
+    )
+    customers = _per_customer(orders, seen)
+    for shares in _shares(lines):
+        customers = customers.left_join(shares, "customer_id").drop("customer_id_right")
+    table = customers.order_by("customer_id").execute()
+    if table.empty:
+        raise DataError(f"no purchase between {seen.start} and {seen.as_of}; nothing to build features from")
+    if "category" in lines.columns and categories:
+        table = table.merge(_category_shares(lines, categories), on="customer_id", how="left", validate="1:1")
+    counts = table.select_dtypes("integer").columns
+    return table.astype(dict.fromkeys(counts, "float64"))
+
+
+def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
+    as_of = ibis.literal(seen.as_of)
+    late = orders.ordered_at >= ibis.literal(seen.middle)
+    grouped = orders.group_by("customer_id").aggregate(
+        first_order=orders.ordered_at.min().date(),
+        last_order=orders.ordered_at.max().date(),
+        frequency=orders.count(),
+        monetary=money(orders.amount),
+        lines_per_order=orders["lines"].mean(),
+        active_months=orders.ordered_at.truncate("M").nunique(),
+        late_spend=money(late.ifelse(orders.amount, 0.0)),
+        weekend_share=(orders.ordered_at.day_of_week.index() >= 5).mean(),
+        **{f"{part}_share": _between_hours(orders.ordered_at, *hours).mean() for part, hours in PARTS_OF_DAY.items()},
+    )
+    span = grouped.last_order.delta(grouped.first_order, unit="day")
+    return grouped.select(
+        "customer_id",
+        recency_days=as_of.delta(grouped.last_order, unit="day"),
+        frequency=grouped.frequency,
+        monetary=grouped.monetary,
+        basket_value=grouped.monetary / grouped.frequency,
+        lines_per_order=grouped.lines_per_order,
+        mean_gap_days=(grouped.frequency > 1).ifelse(span / (grouped.frequency - 1), None),
+        active_months=grouped.active_months,
+        tenure_days=as_of.delta(grouped.first_order, unit="day"),
+        trend=(grouped.monetary > 0).ifelse((2 * grouped.late_spend - grouped.monetary) / grouped.monetary, None),
+        weekend_share=grouped.weekend_share,
+        **{f"{part}_share": grouped[f"{part}_share"] for part in PARTS_OF_DAY},
+    )
+
+
+def _between_hours(moment: Any, low: int, high: int) -> Any:
+    return (moment.hour() >= low) & (moment.hour() < high)
+
+
+def _shares(lines: ibis.Table) -> list[ibis.Table]:
+    """Discount, coupon and own-brand shares; the price before reductions is what was paid plus the reductions."""
+    paid, parts = money(lines.amount), {}
+    off = money(lines.discount) if "discount" in lines.columns else ibis.literal(0.0)
+    coupons = money(lines.coupon_amount) if "coupon_amount" in lines.columns else ibis.literal(0.0)
+    before = (paid + off + coupons).nullif(0)
+    if "discount" in lines.columns:
+        parts["discount_share"] = off / before
+    if "coupon_amount" in lines.columns:
+        parts["coupon_share"] = coupons / before
+    if "own_brand" in lines.columns:
+        parts["own_brand_share"] = money(lines.own_brand.ifelse(lines.amount, 0.0)) / paid.nullif(0)
+    return [lines.group_by("customer_id").aggregate(**parts)] if parts else []
+
+
+def _category_shares(lines: ibis.Table, categories: int) -> pd.DataFrame:
+    """Each customer's sales by category as a share; the best sellers one column each, the rest left out."""
+    spent = lines.filter(lines.category.notnull()).group_by("customer_id", "category").aggregate(sales=money(lines.amount))
+    table = spent.execute().pivot(index="customer_id", columns="category", values="sales").fillna(0.0).sort_index()
+    totals = table.sum(axis=1)
+    best = sorted(table.sum().sort_values(ascending=False, kind="stable").index[:categories])
+    shares = table[best].div(totals.where(totals > 0), axis=0)
+    shares.columns = [category_column(name) for name in best]
+    return shares.reset_index()
+
+
+def category_column(category: str) -> str:
+    """Column name of a category's share: ``category_meat_pckgd_share``."""
+    word = "".join(c if c.isalnum() else "_" for c in category.lower()).strip("_")
+    return f"category_{word}_share"
+
+
+@dataclass(frozen=True)
+class FirstPurchases:
+    """Whether customers' first purchases were seen, or the data merely begin after them.
+
+    Attributes:
+        observed: true where tenure, cohorts, CLTV and CAC may be read.
+        in_first_month: customers whose first purchase lies in the first 31 days.
+        customers: all customers.
+        sentence: the finding in words.
+    """
+
+    observed: bool
+    in_first_month: int
+    customers: int
+    sentence: str
+
+
+def first_purchases(features: pd.DataFrame, seen: Window) -> FirstPurchases:
+    """Detect left truncation: too many customers "first" appear as the data begin.
+
+    Data that start mid-life show a heap of first purchases in their first month. With a quarter or more of
+    all customers there, tenure and cohorts are an artefact of the extract.
+    """
+    early = int((features["tenure_days"] > seen.days - 31).sum())
+    share = early / len(features)
+    observed = share < TRUNCATED_SHARE or seen.days < 62
+    told = f"{early:,} of {len(features):,} customers ({share:.0%}) first appear in the first 31 days of the data"
+    sentence = (
+        f"{told}: first purchases were seen, so tenure and cohorts can be read."
+        if observed
+        else f"{told}, since the data begin there: first purchases were not observed, so tenure, cohorts, lifetime "
+        "value and acquisition cost cannot be read from them."
+    )
+    return FirstPurchases(observed, early, len(features), sentence)
+
+
+def by_local_time(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
+    """Orders by weekday (0 is Monday) and local hour."""
+    lines = until(transactions, seen)
+    orders = lines.group_by("order_id").aggregate(ordered_at=lines.ordered_at.min())
+    moment = orders.ordered_at
+    counted = orders.group_by(weekday=moment.day_of_week.index(), hour=moment.hour()).aggregate(orders=orders.count())
+    return counted.order_by("weekday", "hour").execute()

@@ -1,0 +1,145 @@
+"""Profiles: what sets a segment apart, and a name made from those markers only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import PowerTransformer
+
+from segmentkit.errors import DataError
+
+MARKER = 0.5
+STRONG = 1.25
+# feature: (word when low, word when high); a feature without words can be a marker but not part of a name
+WORDS: dict[str, tuple[str, str]] = {
+    "recency_days": ("recent", "lapsed"),
+    "frequency": ("infrequent", "frequent"),
+    "monetary": ("low-spend", "high-spend"),
+    "basket_value": ("small-basket", "big-basket"),
+    "lines_per_order": ("few-items", "many-items"),
+    "mean_gap_days": ("short-gap", "long-gap"),
+    "active_months": ("few-months", "every-month"),
+    "trend": ("shrinking", "growing"),
+    "discount_share": ("full-price", "discount-led"),
+    "coupon_share": ("no-coupon", "coupon-led"),
+    "own_brand_share": ("national-brand", "own-brand"),
+    "weekend_share": ("weekday", "weekend"),
+    "morning_share": ("not-morning", "morning"),
+    "afternoon_share": ("not-afternoon", "afternoon"),
+    "evening_share": ("not-evening", "evening"),
+}
+
+
+def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+    """How each segment differs from all customers, feature by feature.
+
+    Differences are in standard deviations after a Yeo-Johnson transform, so that a few very large customers do
+    not hide everybody else.
+
+    Returns:
+        ``segment_key, feature, mean, median, overall_mean, difference, marker, missing_share``, one row a segment
+        and feature; ``mean`` and ``median`` in the feature's own unit.
+
+    Raises:
+        DataError: features and segments do not hold the same customers.
+    """
+    joined = segments[["customer_id", "segment_key"]].merge(features, on="customer_id", validate="1:1")
+    if len(joined) != len(segments):
+        raise DataError(f"{len(segments) - len(joined):,} segmented customers have no features; build both from one run")
+    rows = []
+    for name in features.select_dtypes("number").columns:
+        values = joined[name].astype(float)
+        if values.nunique() < 2:
+            continue
+        scaled = pd.Series(PowerTransformer().fit_transform(values.to_numpy().reshape(-1, 1))[:, 0])
+        for key, index in joined.groupby("segment_key").groups.items():
+            own = values.loc[index]
+            rows.append((key, name, own.mean(), own.median(), values.mean(), scaled.loc[index].mean(), own.isna().mean()))
+    columns = ["segment_key", "feature", "mean", "median", "overall_mean", "difference", "missing_share"]
+    table = pd.DataFrame(rows, columns=columns).sort_values(["segment_key", "feature"], ignore_index=True)
+    table["marker"] = table["difference"].abs() >= MARKER
+    return table
+
+
+def describe_attributes(customers: pd.DataFrame, segments: pd.DataFrame, smallest_cell: int = 10) -> pd.DataFrame:
+    """Share of each attribute value per segment, of those who state it; cells under ``smallest_cell`` are blank.
+
+    Returns:
+        ``attribute, value, segment_key, customers, known, share``.
+    """
+    joined = segments[["customer_id", "segment_key"]].merge(customers, on="customer_id")
+    parts = []
+    for attribute in [name for name in customers.columns if name != "customer_id"]:
+        known = joined.dropna(subset=[attribute])
+        counts = known.groupby([attribute, "segment_key"]).size().rename("customers").reset_index()
+        counts = counts.rename(columns={attribute: "value"}).assign(attribute=attribute)
+        counts["known"] = counts["segment_key"].map(known.groupby("segment_key").size())
+        parts.append(counts)
+    columns = ["attribute", "value", "segment_key", "customers", "known", "share"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(parts, ignore_index=True).astype({"value": "str"})
+    table["share"] = (table["customers"] / table["known"]).where(table["customers"] >= smallest_cell)
+    table["customers"] = table["customers"].astype("float64").where(table["customers"] >= smallest_cell)
+    return table[columns]
+
+
+def markers(profiles: pd.DataFrame, key: str) -> pd.DataFrame:
+    """A segment's markers, strongest first."""
+    own = profiles[(profiles["segment_key"] == key) & profiles["marker"]]
+    return own.reindex(own["difference"].abs().sort_values(ascending=False, kind="stable").index)
+
+
+def names(profiles: pd.DataFrame, preferred: Sequence[str]) -> dict[str, str]:
+    """A name for each segment from its markers; the features it was built on come first.
+
+    Two segments never share a name: where three words do not tell them apart, more markers are added, and at
+    last the key.
+    """
+    keys = sorted(profiles["segment_key"].unique(), key=lambda key: (len(key), key))
+    words = {key: _words(profiles, key, preferred) for key in keys}
+    for length in range(min(3, len(preferred)), max(map(len, words.values()), default=1) + 2):
+        made = {key: _join(words[key][:length]) for key in keys}
+        if len(set(made.values())) == len(made):
+            return made
+    repeated = [name for name in made.values() if list(made.values()).count(name) > 1]
+    return {key: f"{name} ({key})" if name in repeated else name for key, name in made.items()}
+
+
+def _words(profiles: pd.DataFrame, key: str, preferred: Sequence[str]) -> list[str]:
+    own = markers(profiles, key)
+    first = own[own["feature"].isin(preferred)]
+    rest = own[~own["feature"].isin(preferred)]
+    found = []
+    for row in pd.concat([first, rest]).itertuples():
+        if row.feature in WORDS:
+            word = WORDS[row.feature][int(row.difference > 0)]
+            found.append(f"very {word}" if abs(row.difference) >= STRONG else word)
+    return found
+
+
+def _join(words: list[str]) -> str:
+    return (", ".join(words) or "average in everything measured").capitalize()
+
+
+def supported(word: str, profiles: pd.DataFrame, key: str) -> bool:
+    """Whether a marker of the segment supports a word of a name."""
+    bare = word.lower().removeprefix("very ").strip()
+    for row in markers(profiles, key).itertuples():
+        low, high = WORDS.get(row.feature, ("", ""))
+        if bare == (high if row.difference > 0 else low):
+            return True
+    return bool(np.all(~profiles.loc[profiles["segment_key"] == key, "marker"])) and bare == "average in everything measured"
+
+
+def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
+    """The strongest markers in words and numbers."""
+    own = markers(profiles, key).head(limit)
+    if own.empty:
+        return "No feature lies half a standard deviation or more from the average customer."
+    parts = [f"{row.feature} {_number(row.mean)} (all: {_number(row.overall_mean)})" for row in own.itertuples(index=False)]
+    return "Set apart by " + "; ".join(parts) + "."
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 2 else f"{value:.2f}"

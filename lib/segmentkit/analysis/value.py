@@ -1,0 +1,85 @@
+"""Observed value: who brings the money, how concentrated it is, and what the data can say about lifetime value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from segmentkit.analysis.features import FirstPurchases
+from segmentkit.errors import DataError
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """How unevenly sales are spread over customers.
+
+    Attributes:
+        curve: ``share_of_customers`` (best first) and cumulative ``share_of_sales``, both from 0 to 1.
+        top_fifth: share of sales of the best 20 % of customers.
+        half_of_sales: smallest share of customers, best first, that brings half of the sales.
+        gini: 0 where all spend alike, towards 1 where one spends everything; None with negative customers.
+        below_zero: customers whose returns exceed their purchases.
+    """
+
+    curve: pd.DataFrame
+    top_fifth: float
+    half_of_sales: float
+    gini: float | None
+    below_zero: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        return (
+            f"The best fifth of customers brings {self.top_fifth:.0%} of sales; half of the sales come from "
+            f"{self.half_of_sales:.0%} of the customers."
+        )
+
+
+def concentration(monetary: pd.Series) -> Concentration:
+    """Lorenz (whale) curve of customers' sales.
+
+    Raises:
+        DataError: sales add up to nothing.
+    """
+    spent = np.sort(monetary.to_numpy(dtype=float))[::-1]
+    total = float(spent.sum())
+    if total <= 0:
+        raise DataError(f"sales add up to {total:,.2f}; value cannot be shared out")
+    customers = np.arange(len(spent) + 1) / len(spent)
+    sales = np.concatenate([[0.0], np.cumsum(spent) / total])
+    below = int((spent < 0).sum())
+    # area between the curve and the diagonal, twice, by trapezia
+    gini = None if below else float(2 * np.trapezoid(sales, customers) - 1)
+    curve = pd.DataFrame({"share_of_customers": customers, "share_of_sales": sales})
+    half = float(customers[np.argmax(sales >= 0.5)])
+    return Concentration(curve, float(np.interp(0.2, customers, sales)), half, gini, below)
+
+
+def refuse_lifetime_value(first: FirstPurchases) -> str:
+    """Why CLTV and CAC are refused on these data, or an empty string where they are not.
+
+    Both need each customer's true start; where first purchases were not observed, tenure is an artefact.
+    """
+    if first.observed:
+        return ""
+    return (
+        "Customer lifetime value and acquisition cost are not computed: first purchases not observed "
+        f"({first.in_first_month:,} of {first.customers:,} customers already buy in the first 31 days of the data)."
+    )
+
+
+def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+    """Observed value per segment: customers, sales, shares, mean sales and orders a customer, with a total row."""
+    joined = segments.merge(features, on="customer_id", validate="1:1")
+    table = joined.groupby("segment_key", as_index=False).agg(
+        customers=("customer_id", "size"), sales=("monetary", "sum"), orders=("frequency", "sum")
+    )
+    total = table[["customers", "sales", "orders"]].sum().to_frame().T.assign(segment_key="all")
+    table = pd.concat([table, total], ignore_index=True)
+    table = table.astype({"customers": "int64", "sales": "float64", "orders": "int64"})
+    table["sales_per_customer"] = table["sales"] / table["customers"]
+    table["orders_per_customer"] = table["orders"] / table["customers"]
+    table["share_of_customers"] = table["customers"] / len(joined)
+    table["share_of_sales"] = table["sales"] / joined["monetary"].sum()
+    return table
