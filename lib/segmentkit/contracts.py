@@ -6,6 +6,11 @@ a test holds the two together.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ibis
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,20 @@ class Formats:
     timestamps_in: str = "local"
     time_zone: str = "UTC"
     latest: str = ""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One shared table as read: mapped columns before typing, and the lines no reader could take.
+
+    ``table`` has ``row_number`` (1 is the first data row) and the mapped columns; ``unreadable`` has
+    ``row_number, rule, column, value, mend``; ``attributes`` says on which basis each attribute describes.
+    """
+
+    table: "ibis.Table"
+    unreadable: "pd.DataFrame"
+    formats: Formats
+    attributes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,9 +72,11 @@ class TableContract:
 
 
 def _table(name: str, required: str, optional: str, key: str = "", enables: str = "") -> TableContract:
-    columns = [Column(*item.split(":"), required=True) for item in required.split()]
-    columns += [Column(*item.split(":")) for item in optional.split()]
-    return TableContract(name, tuple(columns), tuple(key.split()), enables)
+    pairs = [(*item.split(":"), True) for item in required.split()] + [
+        (*item.split(":"), False) for item in optional.split()
+    ]
+    columns = tuple(Column(name, kind, needed) for name, kind, needed in pairs)
+    return TableContract(name, columns, tuple(key.split()), enables)
 
 
 TABLES: dict[str, TableContract] = {

@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import TABLES, Column, Formats, TableContract
+from segmentkit.contracts import TABLES, Column, Formats, RawTable, TableContract
 from segmentkit.errors import AuditError, DataError, PrivacyStop
 
 EARLIEST_YEAR = 1990
@@ -66,7 +66,9 @@ class _Rule:
     mend: str
 
 
-def check_table(name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: Formats, attributes: dict[str, str]) -> Checked:
+def check_table(
+    name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: Formats, attributes: dict[str, str]
+) -> Checked:
     """Type and check one shared table.
 
     Args:
@@ -94,12 +96,18 @@ def check_table(name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: F
     bad = bad.join(raw, "row_number").order_by("row_number").execute()
     _stop_on_direct_identifiers(name, kept)
     money = "amount" in marked.columns
-    counts = marked.aggregate(
-        rows=marked.count(),
-        kept=marked.failed_rule.isnull().sum(),
-        money_read=_exact_sum(marked.amount) if money else ibis.null("float64"),
-        money_kept=_exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None)) if money else ibis.null("float64"),
-    ).execute().iloc[0]
+    counts = (
+        marked.aggregate(
+            rows=marked.count(),
+            kept=marked.failed_rule.isnull().sum(),
+            money_read=_exact_sum(marked.amount) if money else ibis.null("float64"),
+            money_kept=_exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None))
+            if money
+            else ibis.null("float64"),
+        )
+        .execute()
+        .iloc[0]
+    )
     return Checked(
         name=name,
         kept=kept.select(*(c.name for c in columns)),
@@ -110,6 +118,16 @@ def check_table(name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: F
         money_read=float(counts["money_read"] or 0) if money else None,
         money_kept=float(counts["money_kept"] or 0) if money else None,
     )
+
+
+def check_tables(raw: dict[str, RawTable]) -> dict[str, Checked]:
+    """Check every table a source has; see ``check_table``."""
+    return {name: check_table(name, r.table, r.unreadable, r.formats, r.attributes) for name, r in raw.items()}
+
+
+def kept(checked: dict[str, Checked], name: str) -> ibis.Table | None:
+    """The rows kept of a table; None where the source has no such table."""
+    return checked[name].kept if name in checked else None
 
 
 def _exact_sum(amounts: Any) -> Any:
@@ -168,7 +186,12 @@ def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Ru
     how = f"it is {formats.date_format!r}" if formats.date_format else "none is stated; dates like 31.12.2025 need one"
     rules = [
         _Rule(f"{name} is not a date", name, value.isnull() & ~blank, f"mend the value, or date_format ({how})"),
-        _Rule(f"{name} is a default date", name, value.year() < EARLIEST_YEAR, "find the true date, or leave the row out"),
+        _Rule(
+            f"{name} is a default date",
+            name,
+            value.year() < EARLIEST_YEAR,
+            "find the true date, or leave the row out",
+        ),
     ]
     if name in {"ordered_at", "acquired_at", "at"}:
         mend = "mend the date; if it is right, the source's extracted_on is too early"
@@ -230,17 +253,17 @@ def _stop_on_direct_identifiers(name: str, kept: ibis.Table) -> None:
 # --- what the rules cannot see ------------------------------------------------------------------------------
 
 
-def scorecard(tables: list[Checked]) -> pd.DataFrame:
+def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
     """Rows read, kept and quarantined per table, with the most frequent rule."""
     rows = []
-    for checked in tables:
-        rules = checked.quarantined["rule"].value_counts()
+    for table in checked.values():
+        rules = table.quarantined["rule"].value_counts()
         rows.append(
             {
-                "table": checked.name,
-                "rows_read": checked.rows_read,
-                "rows_kept": checked.rows_kept,
-                "rows_quarantined": len(checked.quarantined),
+                "table": table.name,
+                "rows_read": table.rows_read,
+                "rows_kept": table.rows_kept,
+                "rows_quarantined": len(table.quarantined),
                 "commonest_rule": rules.index[0] if len(rules) else "",
                 "rows_of_that_rule": int(rules.iloc[0]) if len(rules) else 0,
             }
@@ -312,11 +335,15 @@ def where_the_units_differ(transactions: ibis.Table, column: str) -> pd.DataFram
 def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
     """Plain sentences about what an analyst must know before going on."""
     kept = checked["transactions"].kept
-    facts = kept.aggregate(
-        negative=(kept.amount < 0).sum(),
-        negative_sum=(kept.amount < 0).ifelse(kept.amount, 0).sum(),
-        zero=(kept.amount == 0).sum(),
-    ).execute().iloc[0]
+    facts = (
+        kept.aggregate(
+            negative=(kept.amount < 0).sum(),
+            negative_sum=(kept.amount < 0).ifelse(kept.amount, 0).sum(),
+            zero=(kept.amount == 0).sum(),
+        )
+        .execute()
+        .iloc[0]
+    )
     said = [
         f"{int(facts.negative):,} lines have a negative amount (returns), {facts.negative_sum:,.2f} in all; they stay in.",
         f"{int(facts.zero):,} lines have an amount of zero; they stay in and count as purchases.",
@@ -344,7 +371,9 @@ def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
     """
     week = transactions.ordered_at.truncate("W").date()
     grouped = transactions.group_by(week=week).aggregate(
-        lines=transactions.count(), orders=transactions.order_id.nunique(), sales=_exact_sum(transactions.amount)
+        lines=transactions.count(),
+        orders=transactions.order_id.nunique(),
+        sales=_exact_sum(transactions.amount),
     )
     table = grouped.order_by("week").execute()
     first = pd.Timestamp(transactions.ordered_at.min().execute()).normalize()
@@ -352,3 +381,58 @@ def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
     table["week"] = starts
     table["complete"] = (starts >= first) & (starts + pd.Timedelta(days=7) <= pd.Timestamp(as_of))
     return table
+
+
+def money_bridge(transactions: Checked) -> pd.DataFrame:
+    """From the money read to the money analysed: ``step, rows, amount``; the first is the sum of the others."""
+    read, kept = transactions.money_read or 0.0, transactions.money_kept or 0.0
+    unreadable = int(transactions.quarantined["rule"].str.startswith("unreadable").sum())
+    rows = [
+        ("read from the source", transactions.rows_read - unreadable, read),
+        (
+            "set aside in quarantine",
+            transactions.rows_read - unreadable - transactions.rows_kept,
+            round(read - kept, 4),
+        ),
+        ("analysed", transactions.rows_kept, kept),
+    ]
+    return pd.DataFrame(rows, columns=["step", "rows", "amount"])
+
+
+def units_sentence(units: pd.DataFrame) -> str:
+    """What the unit check found, with every share."""
+    shares = ", ".join(f"{row.column} {row.top_share:.1%}" for row in units.itertuples())
+    return f"Share of each column's total in its largest 1 % of non-zero lines: {shares}."
+
+
+def traced_sentence(column: str, by_category: pd.DataFrame) -> str:
+    """Which category a doubtful column's total comes from."""
+    top = by_category.iloc[0]
+    return (
+        f"{column}: {top['share']:.0%} of the total lies in {top['category']}, where the median line says "
+        f"{top['median']:,.0f}, against {by_category['median'].median():,.0f} in the middle category."
+    )
+
+
+def calendar_sentence(weeks: pd.DataFrame, currency: str) -> str:
+    """Sales by week in numbers."""
+    whole = weeks[weeks["complete"]]
+    if whole.empty:
+        return f"The data fill no whole week; {len(weeks)} are begun."
+    return (
+        f"Sales in {len(whole)} full weeks run from {whole['sales'].min():,.0f} to {whole['sales'].max():,.0f} {currency}; "
+        f"{len(weeks) - len(whole)} weeks that the data do not fill are left out."
+    )
+
+
+def summary(checked: dict[str, Checked], units: pd.DataFrame) -> dict[str, Any]:
+    """Figures for the report: rows by table, and the columns whose units cannot be trusted."""
+    card = scorecard(checked)
+    return {
+        "rows_read": int(card["rows_read"].sum()),
+        "rows_quarantined": int(card["rows_quarantined"].sum()),
+        "lines": checked["transactions"].rows_kept,
+        "tables": card.to_dict("records"),
+        "doubtful_columns": list(units.loc[~units["plausible"], "column"]),
+        "units": units.to_dict("records"),
+    }

@@ -1,27 +1,20 @@
-"""Campaigns: who was reached, who answered, by segments frozen before the campaign began; and whether a
-campaign that was not randomised can say anything about what it caused."""
+"""Campaigns: which to read, who was reached, who answered, by segments frozen before the campaign began."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
-from scipy import stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import cross_val_predict
-from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.proportion import proportion_confint
 
 from segmentkit.analysis import clustering
 from segmentkit.analysis.features import Window, build, money, until
-from segmentkit.errors import DataError, ParameterError
+from segmentkit.errors import ParameterError
 
 FEWEST_DAYS_BEFORE = 28
-PROPENSITY_CERTAIN = 0.95
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,14 @@ def _inside(campaign: Campaign, seen: Window) -> bool:
 
 
 def frozen_segments(
-    transactions: ibis.Table, campaign: Campaign, start: date, names: Sequence[str], k: int, *, starts: int, seed: int
+    transactions: ibis.Table,
+    campaign: Campaign,
+    start: date,
+    names: Sequence[str],
+    k: int,
+    *,
+    starts: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Segments as they stood the day before the campaign: features, scaling and clusters see nothing later.
 
@@ -100,8 +100,17 @@ def reached(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
     return contacts.loc[contacts["campaign_id"] == campaign.campaign_id, "customer_id"].drop_duplicates()
 
 
+def answered(responses: pd.DataFrame, campaign: Campaign) -> pd.Series:
+    """Customers who answered the campaign, each once."""
+    return responses.loc[responses["campaign_id"] == campaign.campaign_id, "customer_id"].drop_duplicates()
+
+
 def response_rates(
-    segments: pd.DataFrame, contacts: pd.DataFrame, responses: pd.DataFrame, campaign: Campaign, confidence: float
+    segments: pd.DataFrame,
+    contacts: pd.DataFrame,
+    responses: pd.DataFrame,
+    campaign: Campaign,
+    confidence: float,
 ) -> pd.DataFrame:
     """Of those reached, how many answered, per frozen segment, with Wilson intervals.
 
@@ -110,8 +119,7 @@ def response_rates(
         purchase before the start are the segment ``none``.
     """
     mailed = pd.DataFrame({"customer_id": reached(contacts, campaign)})
-    answered = responses.loc[responses["campaign_id"] == campaign.campaign_id, "customer_id"].unique()
-    mailed["answered"] = mailed["customer_id"].isin(answered)
+    mailed["answered"] = mailed["customer_id"].isin(answered(responses, campaign))
     joined = mailed.merge(segments[["customer_id", "segment_key"]], how="left", on="customer_id")
     joined["segment_key"] = joined["segment_key"].fillna("none")
     counted = joined.groupby("segment_key")["answered"].agg(["size", "sum"])
@@ -141,189 +149,67 @@ def spend(transactions: ibis.Table, seen: Window, customers: pd.Series) -> pd.Da
     if "margin" in lines.columns:
         sums["margin"] = money(lines.margin)
     bought = lines.group_by("customer_id").aggregate(**sums).execute()
-    return pd.DataFrame({"customer_id": customers}).merge(bought, how="left", on="customer_id").fillna(dict.fromkeys(sums, 0.0))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean of the reached minus mean of the others, with a Welch interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Difference:
-    """Difference of two means with its Welch interval.
-
-    Raises:
-        DataError: fewer than two customers on a side.
-    """
-    if min(len(treated), len(control)) < 2:
-        raise DataError(f"{len(treated)} against {len(control)} customers; a difference needs two on each side")
-    interval = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(confidence)
-    return Difference(float(treated.mean() - control.mean()), float(interval.low), float(interval.high))
-
-
-@dataclass(frozen=True)
-class NotRandomised:
-    """What a campaign that was not randomised can and cannot say.
-
-    Attributes:
-        campaign_id: the campaign.
-        days: its length.
-        reached: customers it reached.
-        others: customers it did not reach.
-        during: naive difference in sales per customer while it ran.
-        before: the same difference in as many days before it began, when it cannot have worked.
-        effective_controls: how many unweighted controls the weighted ones are worth.
-        certain_share: share of the reached whose chance of being reached was above .95.
-        auc: how well past behaviour alone predicts who was reached; .5 is chance.
-        others_reached: mean number of other campaigns the reached were in at the same time.
-        others_control: the same for the rest.
-        failed: the checks that fail, in words; any one makes the effect not identified.
-    """
-
-    campaign_id: str
-    days: int
-    reached: int
-    others: int
-    during: Difference
-    before: Difference
-    effective_controls: float
-    certain_share: float
-    auc: float
-    others_reached: float
-    others_control: float
-    failed: tuple[str, ...]
-
-    @property
-    def verdict(self) -> str:
-        """``not identified``, or ``descriptive`` where no check fails (an effect is still not measured)."""
-        return "not identified" if self.failed else "descriptive"
-
-    @property
-    def sentence(self) -> str:
-        """The reading in words."""
-        told = (
-            f"Campaign {self.campaign_id}: the {self.reached:,} customers it reached spent {self.during.estimate:+,.0f} each "
-            f"against the {self.others:,} others while it ran, and {self.before.estimate:+,.0f} in the {self.days} days before it began"
-        )
-        if not self.failed:
-            return f"{told}. No overlap check fails, but it was not randomised: the difference describes, it does not prove."
-        return f"{told}. What it caused cannot be told: " + "; ".join(self.failed) + "."
-
-    def to_row(self) -> dict[str, Any]:
-        """One flat row for a table."""
-        row = {k: v for k, v in asdict(self).items() if k not in {"during", "before", "failed"}}
-        for name in ("during", "before"):
-            part = getattr(self, name)
-            row |= {f"{name}_difference": part.estimate, f"{name}_low": part.low, f"{name}_high": part.high}
-        return row | {"verdict": self.verdict, "failed": "; ".join(self.failed)}
-
-
-def read_targeted(
-    transactions: ibis.Table,
-    contacts: pd.DataFrame,
-    campaigns: pd.DataFrame,
-    campaign: Campaign,
-    start: date,
-    *,
-    confidence: float,
-    effective_floor: float,
-    certain_limit: float,
-    exposure_gap: float,
-) -> NotRandomised:
-    """Compare reached and other customers, and check whether the comparison can carry a cause.
-
-    Args:
-        transactions: the shared table.
-        contacts: who was reached by what.
-        campaigns: all campaigns, for what ran at the same time.
-        campaign: the one to read.
-        start: first day of the data.
-        confidence: of the intervals.
-        effective_floor: fewest effective controls.
-        certain_limit: largest share of the reached who were certain to be reached.
-        exposure_gap: largest difference in other campaigns received.
-    """
-    features = _past_of_everyone(transactions, Window(start, campaign.start))
-    everyone = features["customer_id"]
-    treated = everyone.isin(reached(contacts, campaign)).to_numpy()
-    if not 1 < treated.sum() < len(treated) - 1:
-        raise DataError(f"campaign {campaign.campaign_id} reached {treated.sum()} of {len(treated)} customers; nothing to compare")
-    sales = {name: spend(transactions, seen, everyone)["sales"].to_numpy() for name, seen in _windows(campaign)}
-    earlier = everyone.map(_earlier_campaigns(contacts, campaign)).fillna(0)
-    chance = propensity(features.assign(sales_before=sales["before"], earlier_campaigns=earlier), treated)
-    weights = chance[~treated] / (1 - chance[~treated])
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
-    certain = float((chance[treated] > PROPENSITY_CERTAIN).mean())
-    other = everyone.map(_other_campaigns(contacts, campaigns, campaign)).fillna(0).to_numpy()
-    mine, theirs = float(other[treated].mean()), float(other[~treated].mean())
-    return NotRandomised(
-        campaign_id=campaign.campaign_id,
-        days=campaign.days,
-        reached=int(treated.sum()),
-        others=int((~treated).sum()),
-        during=welch(sales["during"][treated], sales["during"][~treated], confidence),
-        before=welch(sales["before"][treated], sales["before"][~treated], confidence),
-        effective_controls=effective,
-        certain_share=certain,
-        auc=float(roc_auc_score(treated, chance)),
-        others_reached=mine,
-        others_control=theirs,
-        failed=tuple(_failures(effective, certain, mine - theirs, effective_floor, certain_limit, exposure_gap)),
+    return (
+        pd.DataFrame({"customer_id": customers})
+        .merge(bought, how="left", on="customer_id")
+        .fillna(dict.fromkeys(sums, 0.0))
     )
 
 
-def _past_of_everyone(transactions: ibis.Table, past: Window) -> pd.DataFrame:
-    """Features from before the campaign for every customer in the data, those without a purchase yet included."""
-    everyone = transactions.select("customer_id").distinct().order_by("customer_id").execute()
-    table = everyone.merge(build(transactions, past, categories=0), how="left", on="customer_id").drop(columns="tenure_days")
-    nothing = {"frequency": 0.0, "monetary": 0.0, "basket_value": 0.0, "active_months": 0.0, "recency_days": float(past.days)}
-    return table.fillna(nothing)
+def freeze(
+    transactions: ibis.Table,
+    campaigns: Sequence[Campaign],
+    start: date,
+    names: Sequence[str],
+    k: int,
+    *,
+    starts: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Segments frozen before each campaign: ``campaign_id, customer_id, segment_key, distance``."""
+    parts = [
+        frozen_segments(transactions, c, start, names, k, starts=starts, seed=seed).assign(campaign_id=c.campaign_id)
+        for c in campaigns
+    ]
+    columns = ["campaign_id", "customer_id", "segment_key", "distance"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _earlier_campaigns(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
-    before = contacts[contacts["at"] < pd.Timestamp(campaign.start)]
-    return before.groupby("customer_id")["campaign_id"].nunique()
+def rates_of(
+    campaigns: Sequence[Campaign],
+    frozen: pd.DataFrame,
+    contacts: pd.DataFrame,
+    responses: pd.DataFrame,
+    confidence: float,
+) -> pd.DataFrame:
+    """Response rates of every campaign; empty where the source has no responses or contacts."""
+    parts = [
+        response_rates(frozen[frozen["campaign_id"] == c.campaign_id], contacts, responses, c, confidence)
+        for c in campaigns
+        if len(responses) and len(contacts)
+    ]
+    columns = ["campaign_id", "segment_key", "reached", "responders", "rate", "low", "high"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def _windows(campaign: Campaign) -> list[tuple[str, Window]]:
-    return [("during", campaign.during), ("before", campaign.before)]
+def chosen_sentence(chosen: Sequence[Campaign], plan: pd.DataFrame) -> str:
+    """Which campaigns are read, and of how many."""
+    if not chosen:
+        return "No campaign can be read: the source has none, or none lies inside the data with enough days before it."
+    parts = [f"{c.campaign_id} ({c.start} to {c.end}, {c.design})" for c in chosen]
+    return f"Read here, of {len(plan)} campaigns: {'; '.join(parts)}."
 
 
-def propensity(features: pd.DataFrame, treated: np.ndarray) -> np.ndarray:
-    """Chance of being reached, from behaviour before the campaign; cross-fitted over five folds.
-
-    Counts and money enter as logarithms; missing values (a gap after one order) as the median.
-    """
-    table = features.select_dtypes("number")
-    skewed = [n for n in ("recency_days", "frequency", "monetary", "basket_value", "mean_gap_days", "sales_before") if n in table]
-    table[skewed] = np.log1p(table[skewed].clip(lower=0))
-    values = StandardScaler().fit_transform(table.fillna(table.median()).fillna(0.0).to_numpy())
-    folds = min(5, int(treated.sum()), int((~treated).sum()))
-    model = LogisticRegression(max_iter=1000)
-    chance: np.ndarray = cross_val_predict(model, values, treated, cv=folds, method="predict_proba")[:, 1]
-    return np.clip(chance, 1e-3, 1 - 1e-3)
-
-
-def _other_campaigns(contacts: pd.DataFrame, campaigns: pd.DataFrame, campaign: Campaign) -> pd.Series:
-    start, end = pd.Timestamp(campaign.start), pd.Timestamp(campaign.end)
-    same_time = campaigns[(campaigns["start"] <= end) & (campaigns["end"] >= start)]["campaign_id"]
-    others = same_time[same_time != campaign.campaign_id]
-    pairs = contacts[contacts["campaign_id"].isin(others)][["customer_id", "campaign_id"]].drop_duplicates()
-    return pairs.groupby("customer_id").size()
-
-
-def _failures(
-    effective: float, certain: float, gap: float, effective_floor: float, certain_limit: float, exposure_gap: float
-) -> list[str]:
-    found = []
-    if effective < effective_floor:
-        found.append(f"only {effective:.1f} effective controls are like the reached (at least {effective_floor:g} needed)")
-    if certain > certain_limit:
-        found.append(f"{certain:.0%} of the reached were all but certain to be reached (at most {certain_limit:.0%})")
-    if abs(gap) > exposure_gap:
-        found.append(f"the reached were in {gap:+.2f} other campaigns each at the same time (at most {exposure_gap:g} apart)")
-    return found
+def rates_sentence(rates: pd.DataFrame) -> str:
+    """Response rates in words and numbers; segments with few customers reached are left to the table."""
+    if rates.empty:
+        return "No answers to read: that needs contacts and responses."
+    parts = []
+    for campaign_id, own in rates.groupby("campaign_id", sort=False):
+        known = own[~own["segment_key"].isin(["all", "none"]) & (own["reached"] >= 30)]
+        total = own[own["segment_key"] == "all"].iloc[0]
+        each = ", ".join(
+            f"{row.segment_key} {row.rate:.0%} ({row.low:.0%} to {row.high:.0%})" for row in known.itertuples()
+        )
+        parts.append(f"campaign {campaign_id}: {total['responders']} of {total['reached']} answered; {each}")
+    return "Answers by segment before the campaign: " + "; ".join(parts) + "."

@@ -20,6 +20,7 @@ from segmentkit.errors import DataError, ParameterError
 
 FEWEST_CUSTOMERS = 100
 SILHOUETTE_ROWS = 10_000
+DECIMALS = {"wss": 0, "silhouette": 3, "stability": 3, "worst_segment_stability": 3, "smallest_share": 3}
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,15 @@ def fit(values: np.ndarray, k: int, *, starts: int, seed: int) -> KMeans:
 
 
 def score_k_range(
-    scaled: Scaled, k_min: int, k_max: int, *, starts: int, pairs: int, max_rows: int, seed: int, workers: int = 1
+    scaled: Scaled,
+    k_min: int,
+    k_max: int,
+    *,
+    starts: int,
+    pairs: int,
+    max_rows: int,
+    seed: int,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Evidence for every k.
 
@@ -124,7 +133,13 @@ def score_k_range(
         model = fit(scaled.values, k, starts=starts, seed=seed)
         sizes = np.bincount(model.labels_, minlength=k)
         measured = stability.measure(
-            scaled.values[sample], model.labels_[sample], k, starts=starts, pairs=pairs, seed=seed, workers=workers
+            scaled.values[sample],
+            model.labels_[sample],
+            k,
+            starts=starts,
+            pairs=pairs,
+            seed=seed,
+            workers=workers,
         )
         rows.append(
             {
@@ -166,7 +181,12 @@ class Choice:
 
 
 def choose_k(
-    evidence: pd.DataFrame, *, own_k: Sequence[int] = (), stability_floor: float, size_floor_share: float, size_floor: int
+    evidence: pd.DataFrame,
+    *,
+    own_k: Sequence[int] = (),
+    stability_floor: float,
+    size_floor_share: float,
+    size_floor: int,
 ) -> Choice:
     """Choose the largest k such that it and every smaller k tried keep all segments above both floors.
 
@@ -279,3 +299,10 @@ def segment(features: pd.DataFrame, scaled: Scaled, k: int, *, starts: int, seed
 def smallest_allowed(customers: int, size_floor_share: float, size_floor: int) -> int:
     """The larger of the two size floors, in customers."""
     return max(size_floor, math.ceil(size_floor_share * customers))
+
+
+def skew_sentence(features: pd.DataFrame, scaled: Scaled) -> str:
+    """Skewness of each clustered feature before and after the transform."""
+    after = pd.DataFrame(scaled.values, columns=list(scaled.scaling.features)).skew()
+    parts = [f"{name} {features[name].skew():.1f} to {after[name]:.1f}" for name in scaled.scaling.features]
+    return f"Skewness before and after the transform: {', '.join(parts)}."

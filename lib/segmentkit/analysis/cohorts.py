@@ -22,7 +22,9 @@ def retention(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
     months = lines.select("customer_id", month=month).distinct().execute()
     months["month"] = pd.to_datetime(months["month"])
     months["cohort"] = months.groupby("customer_id")["month"].transform("min")
-    gap = (months["month"].dt.year - months["cohort"].dt.year) * 12 + months["month"].dt.month - months["cohort"].dt.month
+    gap = (
+        (months["month"].dt.year - months["cohort"].dt.year) * 12 + months["month"].dt.month - months["cohort"].dt.month
+    )
     counted = months.assign(months_after=gap).groupby(["cohort", "months_after"]).size().rename("buyers").reset_index()
     table = _every_month(counted)
     size = counted[counted["months_after"] == 0].set_index("cohort")["buyers"]
@@ -43,4 +45,6 @@ def _every_month(counted: pd.DataFrame) -> pd.DataFrame:
         for after in range((last - pd.Period(cohort, "M")).n + 1)
     ]
     full = pd.DataFrame(pairs, columns=["cohort", "months_after"])
-    return full.merge(counted, how="left", on=["cohort", "months_after"]).fillna({"buyers": 0}).astype({"buyers": "int64"})
+    return (
+        full.merge(counted, how="left", on=["cohort", "months_after"]).fillna({"buyers": 0}).astype({"buyers": "int64"})
+    )

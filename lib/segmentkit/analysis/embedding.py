@@ -43,10 +43,20 @@ def embed(scaled: Scaled, *, max_rows: int, seed: int) -> CustomerMap:
     placed = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(values)
     few = sample_rows(len(values), TRUST_ROWS, seed)
     trust = float(trustworthiness(values[few], placed[few], n_neighbors=min(NEIGHBOURS, (len(few) - 1) // 2)))
-    table = pd.DataFrame({"customer_id": scaled.customer_id.iloc[rows].to_numpy(), "x": placed[:, 0], "y": placed[:, 1]})
+    table = pd.DataFrame(
+        {"customer_id": scaled.customer_id.iloc[rows].to_numpy(), "x": placed[:, 0], "y": placed[:, 1]}
+    )
     return CustomerMap(table, trust, len(rows), len(scaled.values))
 
 
 def centre_of_each(xy: pd.DataFrame, keys: pd.Series) -> pd.DataFrame:
     """Median position of each segment on the map, for its label."""
     return xy.assign(segment_key=np.asarray(keys)).groupby("segment_key")[["x", "y"]].median().reset_index()
+
+
+def sentence(drawn: CustomerMap, k: int) -> str:
+    """The map in words."""
+    return (
+        f"Map of {drawn.drawn:,} of {drawn.customers:,} customers in {k} segments; trustworthiness {drawn.trust:.2f}. "
+        "Near means similar; axes, gaps and areas have no unit."
+    )

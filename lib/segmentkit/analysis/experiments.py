@@ -1,6 +1,6 @@
 """Randomised tests: the sample ratio first, then differences with intervals, then money."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,31 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from segmentkit.analysis.campaigns import welch
 from segmentkit.errors import DataError, ParameterError
 
 FEWEST_BUYERS = 10
 SAMPLE_RATIO_LEVEL = 0.001
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of the reached minus mean of the others, with a Welch interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Difference:
+    """Difference of two means with its Welch interval.
+
+    Raises:
+        DataError: fewer than two customers on a side.
+    """
+    if min(len(treated), len(control)) < 2:
+        raise DataError(f"{len(treated)} against {len(control)} customers; a difference needs two on each side")
+    interval = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(confidence)
+    return Difference(float(treated.mean() - control.mean()), float(interval.low), float(interval.high))
 
 
 @dataclass(frozen=True)
@@ -47,12 +67,24 @@ def sample_ratio(arms: pd.Series, designed: Mapping[str, float]) -> SampleRatio:
     p = float(stats.chisquare(list(counts.values()), expected).pvalue)
     shown = ", ".join(f"{arm} {n:,}" for arm, n in counts.items())
     fits = p >= SAMPLE_RATIO_LEVEL
-    told = "as designed" if fits else "not as designed: customers were lost or added on one side, so do not read the result"
-    return SampleRatio(counts, p, fits, f"{shown}: {told} (p {p:.3g}; a loss of 1 % of one arm would mostly go unseen).")
+    told = (
+        "as designed"
+        if fits
+        else "not as designed: customers were lost or added on one side, so do not read the result"
+    )
+    return SampleRatio(
+        counts, p, fits, f"{shown}: {told} (p {p:.3g}; a loss of 1 % of one arm would mostly go unseen)."
+    )
 
 
 def read_test(
-    outcomes: pd.DataFrame, *, treated: str, control: str, cost_per_contact: float | None, margin_rate: float | None, confidence: float
+    outcomes: pd.DataFrame,
+    *,
+    treated: str,
+    control: str,
+    cost_per_contact: float | None,
+    margin_rate: float | None,
+    confidence: float,
 ) -> pd.DataFrame:
     """Read a randomised test per segment and overall.
 
@@ -81,11 +113,19 @@ def read_test(
 
 
 def _read_one(
-    key: str, part: pd.DataFrame, treated: str, control: str, cost: float | None, rate: float | None, confidence: float
+    key: str,
+    part: pd.DataFrame,
+    treated: str,
+    control: str,
+    cost: float | None,
+    rate: float | None,
+    confidence: float,
 ) -> dict[str, object]:
     mine, theirs = part[part["arm"] == treated], part[part["arm"] == control]
     if mine.empty or theirs.empty:
-        raise DataError(f"segment {key}: {len(mine)} customers in {treated!r}, {len(theirs)} in {control!r}; both are needed")
+        raise DataError(
+            f"segment {key}: {len(mine)} customers in {treated!r}, {len(theirs)} in {control!r}; both are needed"
+        )
     buyers = int((mine["orders"] > 0).sum()), int((theirs["orders"] > 0).sum())
     row: dict[str, object] = {
         "segment_key": key,
@@ -170,3 +210,23 @@ def break_even_sales(cost_per_contact: float, margin_rate: float) -> float:
     if not 0 < margin_rate <= 1:
         raise ParameterError(f"margin_rate == {margin_rate}; it must be above 0 and at most 1, e.g. 0.25 for a quarter")
     return cost_per_contact / margin_rate
+
+
+def stated(value: Sequence[float]) -> float | None:
+    """A figure somebody set, given as a list of one; None where the list is empty: not known.
+
+    Raises:
+        ParameterError: more than one.
+    """
+    if len(value) > 1:
+        raise ParameterError(f"{list(value)}; give one figure, as a list of one, or leave the list empty")
+    return float(value[0]) if value else None
+
+
+def break_even_sentence(currency: str) -> str:
+    """What a unit of cost must bring, at two margins: arithmetic, not data."""
+    low, high = 0.2, 0.4
+    return (
+        f"Each {currency} spent on a contact must bring {1 / low:.2f} {currency} of extra sales at a margin of {low:.0%}, "
+        f"{1 / high:.2f} {currency} at {high:.0%}. The margin is yours to state."
+    )

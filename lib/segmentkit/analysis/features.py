@@ -29,9 +29,11 @@ class Window:
     @property
     def middle(self) -> datetime:
         """The moment that halves the window, for the trend."""
-        return datetime.combine(self.start, datetime.min.time()) + (
-            datetime.combine(self.as_of, datetime.min.time()) - datetime.combine(self.start, datetime.min.time())
-        ) / 2
+        return (
+            datetime.combine(self.start, datetime.min.time())
+            + (datetime.combine(self.as_of, datetime.min.time()) - datetime.combine(self.start, datetime.min.time()))
+            / 2
+        )
 
 
 def window(transactions: ibis.Table, as_of: str = "") -> Window:
@@ -44,7 +46,9 @@ def window(transactions: ibis.Table, as_of: str = "") -> Window:
     Raises:
         ParameterError: not a date, or no purchase lies before it, or it lies after the day that follows the last.
     """
-    first, last = transactions.aggregate(a=transactions.ordered_at.min(), b=transactions.ordered_at.max()).execute().iloc[0]
+    first, last = (
+        transactions.aggregate(a=transactions.ordered_at.min(), b=transactions.ordered_at.max()).execute().iloc[0]
+    )
     end = (pd.Timestamp(last).normalize() + pd.Timedelta(days=1)).date()
     if not as_of:
         return Window(pd.Timestamp(first).date(), end)
@@ -53,7 +57,9 @@ def window(transactions: ibis.Table, as_of: str = "") -> Window:
     except ValueError:
         raise ParameterError(f"as_of == {as_of!r}; it must be a day written YYYY-MM-DD") from None
     if not pd.Timestamp(first).date() < day <= end:
-        raise ParameterError(f"as_of == {as_of}; the data run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; choose up to {end}")
+        raise ParameterError(
+            f"as_of == {as_of}; the data run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; choose up to {end}"
+        )
     return Window(pd.Timestamp(first).date(), day)
 
 
@@ -152,7 +158,9 @@ def _shares(lines: ibis.Table) -> list[ibis.Table]:
 
 def _category_shares(lines: ibis.Table, categories: int) -> pd.DataFrame:
     """Each customer's sales by category as a share; the best sellers one column each, the rest left out."""
-    spent = lines.filter(lines.category.notnull()).group_by("customer_id", "category").aggregate(sales=money(lines.amount))
+    spent = (
+        lines.filter(lines.category.notnull()).group_by("customer_id", "category").aggregate(sales=money(lines.amount))
+    )
     table = spent.execute().pivot(index="customer_id", columns="category", values="sales").fillna(0.0).sort_index()
     totals = table.sum(axis=1)
     best = sorted(table.sum().sort_values(ascending=False, kind="stable").index[:categories])
@@ -210,3 +218,13 @@ def by_local_time(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
     moment = orders.ordered_at
     counted = orders.group_by(weekday=moment.day_of_week.index(), hour=moment.hour()).aggregate(orders=orders.count())
     return counted.order_by("weekday", "hour").execute()
+
+
+def busiest_sentence(hours: pd.DataFrame) -> str:
+    """The busiest weekday and hour in words."""
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    best = hours.loc[hours["orders"].idxmax()]
+    share = best["orders"] / hours["orders"].sum()
+    return (
+        f"Most orders fall on {days[int(best['weekday'])]} from {int(best['hour'])}:00 local time ({share:.1%} of all)."
+    )

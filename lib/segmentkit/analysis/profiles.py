@@ -1,6 +1,6 @@
 """Profiles: what sets a segment apart, and a name made from those markers only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,9 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     """
     joined = segments[["customer_id", "segment_key"]].merge(features, on="customer_id", validate="1:1")
     if len(joined) != len(segments):
-        raise DataError(f"{len(segments) - len(joined):,} segmented customers have no features; build both from one run")
+        raise DataError(
+            f"{len(segments) - len(joined):,} segmented customers have no features; build both from one run"
+        )
     rows = []
     for name in features.select_dtypes("number").columns:
         values = joined[name].astype(float)
@@ -54,7 +56,17 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
         scaled = pd.Series(PowerTransformer().fit_transform(values.to_numpy().reshape(-1, 1))[:, 0])
         for key, index in joined.groupby("segment_key").groups.items():
             own = values.loc[index]
-            rows.append((key, name, own.mean(), own.median(), values.mean(), scaled.loc[index].mean(), own.isna().mean()))
+            rows.append(
+                (
+                    key,
+                    name,
+                    own.mean(),
+                    own.median(),
+                    values.mean(),
+                    scaled.loc[index].mean(),
+                    own.isna().mean(),
+                )
+            )
     columns = ["segment_key", "feature", "mean", "median", "overall_mean", "difference", "missing_share"]
     table = pd.DataFrame(rows, columns=columns).sort_values(["segment_key", "feature"], ignore_index=True)
     table["marker"] = table["difference"].abs() >= MARKER
@@ -129,7 +141,10 @@ def supported(word: str, profiles: pd.DataFrame, key: str) -> bool:
         low, high = WORDS.get(row.feature, ("", ""))
         if bare == (high if row.difference > 0 else low):
             return True
-    return bool(np.all(~profiles.loc[profiles["segment_key"] == key, "marker"])) and bare == "average in everything measured"
+    return (
+        bool(np.all(~profiles.loc[profiles["segment_key"] == key, "marker"]))
+        and bare == "average in everything measured"
+    )
 
 
 def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
@@ -137,9 +152,31 @@ def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
     own = markers(profiles, key).head(limit)
     if own.empty:
         return "No feature lies half a standard deviation or more from the average customer."
-    parts = [f"{row.feature} {_number(row.mean)} (all: {_number(row.overall_mean)})" for row in own.itertuples(index=False)]
+    parts = [
+        f"{row.feature} {_number(row.mean)} (all: {_number(row.overall_mean)})" for row in own.itertuples(index=False)
+    ]
     return "Set apart by " + "; ".join(parts) + "."
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 2 else f"{value:.2f}"
+
+
+def profile_sentence(profiles: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """The strongest marker of every segment in numbers."""
+    parts = []
+    for key in names:
+        own = markers(profiles, key).head(1)
+        told = f"{own['feature'].iloc[0]} {own['difference'].iloc[0]:+.1f}" if len(own) else "no marker"
+        parts.append(f"{key} {told}")
+    return f"Strongest marker of each segment, in standard deviations from the average: {', '.join(parts)}."
+
+
+def attributes_sentence(customers: pd.DataFrame, attributes: Sequence[str], everyone: int) -> str:
+    """How many customers have attributes, and which."""
+    if not attributes:
+        return (
+            "No demographic, geographic or psychographic attributes: a customers table with attributes would add them."
+        )
+    parts = [f"{name} {int(customers[name].notna().sum()):,}" for name in attributes]
+    return f"Attributes are known for {len(customers):,} of {everyone:,} customers; stated: {', '.join(parts)}."

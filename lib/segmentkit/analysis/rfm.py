@@ -83,3 +83,12 @@ def class_summary(classes: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame
     table["share_of_customers"] = table["customers"] / table["customers"].sum()
     table["share_of_sales"] = table["sales"] / table["sales"].sum()
     return table
+
+
+def sentence(summary: pd.DataFrame) -> str:
+    """Size and sales of every class that has customers."""
+    parts = [
+        f"{row.rfm_class} {row.share_of_customers:.0%} of customers and {row.share_of_sales:.0%} of sales"
+        for row in summary[summary["customers"] > 0].itertuples()
+    ]
+    return "RFM classes: " + "; ".join(parts) + "."

@@ -3,12 +3,19 @@
 Whatever comes from here is simulated and says so wherever it is shown.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import ibis
 import numpy as np
 import pandas as pd
+
+from segmentkit.analysis.campaigns import Campaign, frozen_segments, spend
+from segmentkit.analysis.experiments import heterogeneity, read_test, sample_ratio
+from segmentkit.analysis.features import Window
+from segmentkit.analysis.randomised import Test
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,9 @@ def _baskets(rng: np.random.Generator, customer: int, kind: Kind, days: np.ndarr
 
 def _clock(rng: np.random.Generator, days: np.ndarray) -> Any:
     minutes = np.clip(rng.normal(15 * 60, 180, len(days)), 7 * 60, 22 * 60).round()
-    return pd.to_datetime([START + timedelta(days=float(d), minutes=float(m)) for d, m in zip(days, minutes, strict=True)])
+    return pd.to_datetime(
+        [START + timedelta(days=float(d), minutes=float(m)) for d, m in zip(days, minutes, strict=True)]
+    )
 
 
 def _transactions(rng: np.random.Generator, lines: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
@@ -153,16 +162,78 @@ def _campaign_tables(rng: np.random.Generator, ids: np.ndarray, mailed: np.ndarr
     answered = rng.random(len(who)) < 0.08
     return {
         "campaigns": pd.DataFrame(
-            [{"campaign_id": "autumn", "start": start, "end": end, "design": "randomised", "cost_per_contact": COST_PER_CONTACT}]
+            [
+                {
+                    "campaign_id": "autumn",
+                    "start": start,
+                    "end": end,
+                    "design": "randomised",
+                    "cost_per_contact": COST_PER_CONTACT,
+                }
+            ]
         ),
         "contacts": pd.DataFrame(
             {"customer_id": who, "at": start, "channel": "mail", "event": "delivery", "campaign_id": "autumn"}
         ),
         "assignments": arms.sort_values("customer_id", ignore_index=True),
         "responses": pd.DataFrame(
-            {"customer_id": who[answered], "campaign_id": "autumn", "outcome": "redemption", "value": 1, "at": end}
+            {
+                "customer_id": who[answered],
+                "campaign_id": "autumn",
+                "outcome": "redemption",
+                "value": 1,
+                "at": end,
+            }
         ),
     }
+
+
+def demo_test(
+    transactions: ibis.Table,
+    seen: Window,
+    days: int,
+    names: Sequence[str],
+    k: int,
+    *,
+    lift: float,
+    margin_rate: float,
+    cost: float,
+    starts: int,
+    seed: int,
+    confidence: float,
+) -> Test:
+    """A simulated test on the last days of real purchases, read by the same code as a real one.
+
+    Args:
+        transactions: the demo's purchases.
+        seen: the data's window.
+        days: length of the test; segments are frozen before it.
+        names: features that are clustered.
+        k: segments.
+        lift: planted extra sales as a share of a reached customer's own.
+        margin_rate: assumed margin.
+        cost: assumed cost of a contact.
+        starts: k-means starts.
+        seed: of segments and lottery.
+        confidence: of the intervals.
+    """
+    end = seen.as_of - timedelta(days=1)
+    campaign = Campaign("in the simulation", seen.as_of - timedelta(days=days), end, "simulated")
+    frozen = frozen_segments(transactions, campaign, seen.start, names, k, starts=starts, seed=seed)
+    spent = spend(transactions, campaign.during, frozen["customer_id"])[["customer_id", "sales", "orders"]]
+    drawn = simulate_test(spent, frozen, lift=lift, margin_rate=margin_rate, cost=cost, seed=seed)
+    table = read_test(
+        drawn.outcomes,
+        treated="mailed",
+        control="held back",
+        cost_per_contact=cost,
+        margin_rate=margin_rate,
+        confidence=confidence,
+    )
+    p, compared = heterogeneity(table, "net_benefit", confidence)
+    ratio = sample_ratio(drawn.outcomes["arm"], {"mailed": 0.5, "held back": 0.5})
+    money_from = f"Margin {margin_rate:.0%} and cost {cost:g} are assumed; a lift of {lift:.0%} was planted."
+    return Test(campaign.campaign_id, "mailed", table, ratio, p, compared, money_from, drawn.truth)
 
 
 @dataclass(frozen=True)
@@ -201,4 +272,8 @@ def simulate_test(
     gain = table["sales"] * lift * margin_rate - cost
     truth = {str(key): float(value) for key, value in gain.groupby(table["segment_key"]).mean().items()}
     table["sales"] = table["sales"].where(table["arm"] == "held back", table["sales"] * (1 + lift))
-    return SimulatedTest(table[["customer_id", "segment_key", "arm", "sales", "orders"]], lift, truth | {"all": float(gain.mean())})
+    return SimulatedTest(
+        table[["customer_id", "segment_key", "arm", "sales", "orders"]],
+        lift,
+        truth | {"all": float(gain.mean())},
+    )

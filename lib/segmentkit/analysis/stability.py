@@ -8,6 +8,7 @@ of the best Jaccard match says whether that segment is found again (Hennig 2007)
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
@@ -163,7 +164,10 @@ def judge(measured: Stability, null: NullTest, *, stability_floor: float = 0.70,
         f"p {null.p:.3g} against {len(null.copies)} copies with unrelated columns"
     )
     if stable and related:
-        word, told = "repeatable cut", "other customers from the same market would give nearly the same groups"
+        word, told = (
+            "repeatable cut",
+            "other customers from the same market would give nearly the same groups",
+        )
         return Verdict(word, f"{measured.k} groups, safe to plan on", f"{told}: {figures}.")
     why = "new customers could shift the borders" if not stable else "unrelated columns give cuts as stable"
     return Verdict("managerial cut", f"{measured.k} groups, a convenient cut; others are as good", f"{why}: {figures}.")
@@ -174,3 +178,16 @@ def segment_word(jaccard: float) -> str:
     if jaccard >= SOUND:
         return "holds"
     return "pattern, membership doubtful" if jaccard >= DOUBTFUL else "do not trust"
+
+
+def sentence(measured: Stability, customers: int) -> str:
+    """Global stability in words."""
+    return (
+        f"{len(measured.pairs)} pairs of bootstrap samples agree to {measured.mean:.2f} on average (adjusted Rand; from "
+        f"{min(measured.pairs):.2f} to {max(measured.pairs):.2f}), on {measured.rows:,} of {customers:,} customers."
+    )
+
+
+def null_table(null: NullTest) -> pd.DataFrame:
+    """Stability of the data (copy 0) and of every copy."""
+    return pd.DataFrame({"copy": range(len(null.copies) + 1), "stability": [null.stability, *null.copies]})

@@ -1,5 +1,6 @@
 """Observed value: who brings the money, how concentrated it is, and what the data can say about lifetime value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,9 @@ import pandas as pd
 
 from segmentkit.analysis.features import FirstPurchases
 from segmentkit.errors import DataError
+
+PERCENT = ("share_of_customers", "share_of_sales")
+DECIMALS = {"sales": 0, "sales_per_customer": 2, "orders_per_customer": 1}
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,13 @@ def concentration(monetary: pd.Series) -> Concentration:
     return Concentration(curve, float(np.interp(0.2, customers, sales)), half, gini, below)
 
 
-def refuse_lifetime_value(first: FirstPurchases) -> str:
-    """Why CLTV and CAC are refused on these data, or an empty string where they are not.
+def lifetime_note(first: FirstPurchases) -> str:
+    """What can be said of CLTV and CAC on these data.
 
     Both need each customer's true start; where first purchases were not observed, tenure is an artefact.
     """
     if first.observed:
-        return ""
+        return "First purchases were observed, so lifetime value could be modelled; this notebook shows observed value only."
     return (
         "Customer lifetime value and acquisition cost are not computed: first purchases not observed "
         f"({first.in_first_month:,} of {first.customers:,} customers already buy in the first 31 days of the data)."
@@ -83,3 +87,12 @@ def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     table["share_of_customers"] = table["customers"] / len(joined)
     table["share_of_sales"] = table["sales"] / joined["monetary"].sum()
     return table
+
+
+def segments_sentence(values: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """Customers and sales of every segment in words."""
+    parts = [
+        f"{row.segment_key} ({names[row.segment_key].lower()}) {row.share_of_customers:.0%} of customers and {row.share_of_sales:.0%} of sales"
+        for row in values[values["segment_key"] != "all"].itertuples()
+    ]
+    return "Segments: " + "; ".join(parts) + "."

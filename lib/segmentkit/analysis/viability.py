@@ -1,0 +1,73 @@
+"""Business checks: is each segment large enough, sound enough, different enough, and reachable?"""
+
+import pandas as pd
+
+from segmentkit.analysis.clustering import smallest_allowed
+from segmentkit.analysis.stability import DOUBTFUL, SOUND, Stability, segment_word
+
+PERCENT = ("share", "share_of_sales", "reached_share")
+DECIMALS = {"stability": 2}
+
+
+def check(
+    features: pd.DataFrame,
+    segments: pd.DataFrame,
+    profiles: pd.DataFrame,
+    measured: Stability,
+    contacts: pd.DataFrame,
+    *,
+    size_floor_share: float,
+    size_floor: int,
+) -> pd.DataFrame:
+    """One row a segment.
+
+    Returns:
+        ``segment_key, customers, share, share_of_sales, large_enough, stability, word, markers, reached_share``
+        (customers with any contact; missing where the source has no contacts), ``fails`` (in words; empty is good).
+    """
+    joined = segments.merge(features[["customer_id", "monetary"]], on="customer_id", validate="1:1")
+    joined["reached"] = joined["customer_id"].isin(contacts["customer_id"])
+    table = joined.groupby("segment_key", as_index=False).agg(
+        customers=("customer_id", "size"), sales=("monetary", "sum"), reached_share=("reached", "mean")
+    )
+    table = table.sort_values(
+        "segment_key", key=lambda keys: keys.str.len() * 1000 + keys.map(ord_sum), ignore_index=True
+    )
+    table["share"] = table["customers"] / len(joined)
+    table["share_of_sales"] = table["sales"] / table["sales"].sum()
+    table["large_enough"] = table["customers"] >= smallest_allowed(len(joined), size_floor_share, size_floor)
+    table["stability"] = measured.per_segment
+    table["word"] = [segment_word(value) for value in measured.per_segment]
+    table["markers"] = table["segment_key"].map(profiles.groupby("segment_key")["marker"].sum()).astype("int64")
+    if contacts.empty:
+        table["reached_share"] = float("nan")
+    table["fails"] = [_fails(row) for row in table.itertuples()]
+    order = "segment_key customers share share_of_sales large_enough stability word markers reached_share fails"
+    return table[order.split()]
+
+
+def ord_sum(key: str) -> int:
+    """Alphabetical rank of a key among keys of its length."""
+    rank = 0
+    for letter in key:
+        rank = rank * 26 + ord(letter) - 65
+    return rank
+
+
+def _fails(row: object) -> str:
+    found = []
+    if not row.large_enough:  # type: ignore[attr-defined]
+        found.append("too small")
+    if row.stability < DOUBTFUL:  # type: ignore[attr-defined]
+        found.append("not found again")
+    elif row.stability < SOUND:  # type: ignore[attr-defined]
+        found.append("membership doubtful")
+    if row.markers == 0:  # type: ignore[attr-defined]
+        found.append("nothing sets it apart")
+    return ", ".join(found)
+
+
+def stability_sentence(checks: pd.DataFrame) -> str:
+    """Every segment's stability in words and numbers."""
+    parts = [f"{row.segment_key} {row.stability:.2f} ({row.word})" for row in checks.itertuples()]
+    return "Stability of each segment: " + ", ".join(parts) + "."

