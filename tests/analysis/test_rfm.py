@@ -16,9 +16,7 @@ NAMES = [name for name, _, _ in rfm.CLASSES]
 
 def customers(recency: list[float], frequency: list[float], monetary: list[float]) -> pd.DataFrame:
     ids = [f"C{i:04d}" for i in range(len(recency))]
-    return pd.DataFrame(
-        {"customer_id": ids, "recency_days": recency, "frequency": frequency, "monetary": monetary}, dtype=None
-    )
+    return pd.DataFrame({"customer_id": ids, "recency_days": recency, "frequency": frequency, "monetary": monetary})
 
 
 # --- scores
@@ -81,9 +79,8 @@ def test_cut_points_are_observed_values() -> None:
 # --- classes
 
 
-@pytest.mark.parametrize("bins", range(2, 21))
+@pytest.mark.parametrize("bins", range(2, 11))
 def test_every_pair_of_scores_has_a_class(bins: int) -> None:
-    # customers whose three scores take every combination: recency r, frequency f, monetary m
     grid = np.array(np.meshgrid(*[np.arange(bins)] * 2)).reshape(2, -1).T
     table = customers((bins - grid[:, 0]).tolist(), grid[:, 1].tolist(), grid[:, 1].tolist())
     found = rfm.classify(table, bins)
@@ -129,13 +126,6 @@ def test_every_customer_has_exactly_one_named_class(data, bins: int) -> None:
     ],
 )
 def test_the_first_rule_that_fits_names_the_class(recency: int, value: int, name: str) -> None:
-    # one customer on each diagonal score, and the one in question first
-    table = customers([6.0 - recency, 5, 4, 3, 2, 1], [float(value), 1, 2, 3, 4, 5], [float(value), 1, 2, 3, 4, 5])
-    scored = {
-        "recency_days": rfm.score(table["recency_days"], 5, high_is_good=False, cuts=[1, 2, 3, 4]),
-        "frequency": rfm.score(table["frequency"], 5, cuts=[1, 2, 3, 4]),
-    }
-    assert (scored["recency_days"].iloc[0], scored["frequency"].iloc[0]) == (recency, value)
     every = [(r, v) for r in range(1, 6) for v in range(1, 6)]
     grid = customers([6.0 - r for r, _ in every], [float(v) for _, v in every], [float(v) for _, v in every])
     named = dict(zip(every, rfm.classify(grid)["rfm_class"], strict=True))

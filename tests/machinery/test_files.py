@@ -59,11 +59,18 @@ def test_json_holds_numpy_values_and_dates_as_plain_ones(tmp_path) -> None:
     assert text.endswith("}\n")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan"), np.float32("nan"), {1, 2}, object()])
-def test_json_refuses_what_json_cannot_say_and_writes_nothing(tmp_path, value: object) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), np.float64("nan"), np.float32("inf"), None])
+def test_json_says_null_where_there_is_no_number(tmp_path, value: object) -> None:
     path = tmp_path / "metrics.json"
-    with pytest.raises((ValueError, TypeError)):
-        write_json(path, {"value": value})
+    write_json(path, {"value": value, "deep": [{"value": value}], "array": np.array([1.5, np.nan])})
+    assert read_json(path) == {"value": None, "deep": [{"value": None}], "array": [1.5, None]}
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), 1j])
+def test_json_refuses_what_it_cannot_say_and_writes_nothing(tmp_path, value: object) -> None:
+    path = tmp_path / "metrics.json"
+    with pytest.raises(TypeError, match=f"{type(value).__name__} cannot be written as JSON"):
+        write_json(path, {"value": [value]})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,7 @@ Rules run in the engine with a row number, so that a row can be found again in i
 always the rows kept plus the rows quarantined.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from segmentkit.contracts import TABLES, Column, Formats, RawTable, TableContrac
 from segmentkit.errors import AuditError, DataError, PrivacyStop
 
 EARLIEST_YEAR = 1990
+LARGEST = 1e13
 QUARANTINE_COLUMNS = ["row_number", "rule", "column", "value", "mend"]
 
 
@@ -143,9 +145,14 @@ def _typed(value: Any, column: Column, formats: Formats) -> Any:
     if column.kind == "time":
         return _local_time(value, formats)
     if value.type().is_string():
-        text = value.strip()
-        value = text.replace(".", "").replace(",", ".") if formats.decimal == "," else text
-    return value.try_cast("float64")
+        value = value.strip()
+        if formats.decimal == ",":
+            # 5.5 is no number here: dropping its dot would make 55 of it
+            is_number = value.re_search(r"^[+-]?(\d*|\d{1,3}(\.\d{3})+)(,\d+)?$")
+            value = is_number.ifelse(value.replace(".", "").replace(",", "."), None)
+    number = value.try_cast("float64")
+    # NaN, infinity and what no ledger holds are not numbers here, and would stop the exact sums
+    return (number.abs() < LARGEST).ifelse(number, None)
 
 
 def _local_time(value: Any, formats: Formats) -> Any:
@@ -153,9 +160,13 @@ def _local_time(value: Any, formats: Formats) -> Any:
         moment = _try_strptime(value.strip(), formats.date_format)
     else:
         moment = value.try_cast("timestamp")
-    if formats.timestamps_in in ("local", formats.time_zone):
-        return moment
-    return _in_zone(formats.time_zone, _as_zone(formats.timestamps_in, moment))
+    if formats.timestamps_in not in ("local", formats.time_zone):
+        moment = _in_zone(formats.time_zone, _as_zone(formats.timestamps_in, moment))
+    if value.type().is_string() and not formats.date_format:
+        # a time that carries its own offset says more than the source; the plain cast would drop it
+        stated = value.strip().re_search(r":\d\d(\.\d+)?\s*([+-]\d\d(:?\d\d)?|Z)$")
+        moment = stated.ifelse(_in_zone(formats.time_zone, value.try_cast("timestamp('UTC')")), moment)
+    return moment
 
 
 def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, formats: Formats) -> list[_Rule]:
@@ -172,12 +183,12 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
             mend = f"mend the value, or state decimal in the source (it is {formats.decimal!r})"
             rules.append(_Rule(f"{name} is not {word}", name, value.isnull() & ~blank, mend))
         elif name.endswith("_id") and given.type().is_string():
-            rounded = given.re_search(r"^\d\.\d+[Ee]\+\d+$")
+            rounded = given.re_search(r"^\d([.,]\d+)?[Ee]\+\d+$")
             rules.append(_Rule(f"{name} was rounded by a spreadsheet", name, rounded, "export ids as text"))
     if {"start", "end"} <= set(both.columns):
         swapped = both.typed_end < both.typed_start
         rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))
-    return rules + _key_rules(contract, both)
+    return rules + _key_rules(contract, both, rules)
 
 
 def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Rule]:
@@ -199,14 +210,15 @@ def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Ru
     return rules
 
 
-def _key_rules(contract: TableContract, both: ibis.Table) -> list[_Rule]:
+def _key_rules(contract: TableContract, both: ibis.Table, rules: list[_Rule]) -> list[_Rule]:
     if not contract.key or not set(contract.key) <= set(both.columns):
         return []
     group = ibis.window(group_by=[f"typed_{name}" for name in contract.key])
     words = " and ".join(contract.key)
     if contract.name == "transactions":
-        # the same line twice is an overlap of two exports: the first is right
-        repeated = both.row_number > both.row_number.min().over(group)
+        # the same line twice is an overlap of two exports: the first that passes every other rule is right
+        sound = ibis.cases(*((rule.failed, False) for rule in rules), else_=True)
+        repeated = both.row_number > both.row_number.min(where=sound).over(group)
         mend = "nothing to do: the first line with this id was kept"
     else:
         # two rows that claim to be the same customer disagree, and nobody can tell which is right
@@ -233,11 +245,12 @@ def _quarantine(bad: pd.DataFrame, rules: list[_Rule], columns: list[Column]) ->
 
 
 def _masked(value: Any, kind: str) -> str:
-    """Show dates and numbers as they are; of a text, only its first two characters and length."""
+    """Show what looks like a date or a number as it is; of anything else, its first two characters and length."""
     if value is None or pd.isna(value):
         return ""
     text = str(value)
-    return f"{text[:2]}… ({len(text)} characters)" if kind == "text" and len(text) > 2 else text[:40]
+    plain = kind != "text" and re.fullmatch(r"[\d\s.,:+\-/TZ]{1,40}", text)
+    return text if plain or len(text) <= 2 else f"{text[:2]}… ({len(text)} characters)"
 
 
 def _stop_on_direct_identifiers(name: str, kept: ibis.Table) -> None:
@@ -304,14 +317,15 @@ def unit_plausibility(transactions: ibis.Table, top_share: float) -> pd.DataFram
         lines = transactions.filter(size > 0).select(size=size)
         ranked = lines.mutate(rank=ibis.row_number().over(order_by=ibis.desc(lines.size)))
         n, total = lines.aggregate(n=lines.count(), total=lines.size.sum()).execute().iloc[0]
+        total = float(total) if n else 0.0
         top_n = max(1, int(n) // 100)
         carried = ranked.filter(ranked.rank < top_n).size.sum().execute() if n else 0
-        share = float(carried or 0) / float(total) if total else 0.0
+        share = float(carried or 0) / total if total else 0.0
         rows.append(
             {
                 "column": name,
                 "nonzero_lines": int(n),
-                "total": round(float(total or 0), 2),
+                "total": round(total, 2),
                 "top_lines": top_n if n else 0,
                 "top_share": round(share, 6),
                 "plausible": share <= top_share or int(n) < 100,

@@ -211,5 +211,5 @@ def rates_sentence(rates: pd.DataFrame) -> str:
         each = ", ".join(
             f"{row.segment_key} {row.rate:.0%} ({row.low:.0%} to {row.high:.0%})" for row in known.itertuples()
         )
-        parts.append(f"campaign {campaign_id}: {total['responders']} of {total['reached']} answered; {each}")
+        parts.append(f"campaign {campaign_id}: {total['responders']:,} of {total['reached']:,} answered; {each}")
     return "Answers by segment before the campaign: " + "; ".join(parts) + "."

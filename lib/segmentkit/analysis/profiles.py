@@ -12,7 +12,7 @@ MARKER = 0.5
 STRONG = 1.25
 # feature: (word when low, word when high); a feature without words can be a marker but not part of a name
 WORDS: dict[str, tuple[str, str]] = {
-    "recency_days": ("recent", "lapsed"),
+    "recency_days": ("recent", "long-away"),
     "frequency": ("infrequent", "frequent"),
     "monetary": ("low-spend", "high-spend"),
     "basket_value": ("small-basket", "big-basket"),
@@ -30,11 +30,11 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+def profile(features: pd.DataFrame, segments: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.DataFrame:
     """How each segment differs from all customers, feature by feature.
 
     Differences are in standard deviations after a Yeo-Johnson transform, so that a few very large customers do
-    not hide everybody else.
+    not hide everybody else. ``leave_out`` names features that cannot be read on these data.
 
     Returns:
         ``segment_key, feature, mean, median, overall_mean, difference, marker, missing_share``, one row a segment
@@ -51,7 +51,7 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name in features.select_dtypes("number").columns:
         values = joined[name].astype(float)
-        if values.nunique() < 2:
+        if values.nunique() < 2 or name in leave_out:
             continue
         scaled = pd.Series(PowerTransformer().fit_transform(values.to_numpy().reshape(-1, 1))[:, 0])
         for key, index in joined.groupby("segment_key").groups.items():
@@ -74,26 +74,59 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe_attributes(customers: pd.DataFrame, segments: pd.DataFrame, smallest_cell: int = 10) -> pd.DataFrame:
-    """Share of each attribute value per segment, of those who state it; cells under ``smallest_cell`` are blank.
+    """Share of each attribute value per segment, of those who state it.
+
+    Cells under ``smallest_cell`` customers are hidden, and so is the next smallest in the same row or column where
+    one hidden cell could be worked out from the total.
 
     Returns:
-        ``attribute, value, segment_key, customers, known, share``.
+        ``attribute, value, segment_key, customers, known, share, overall``; hidden cells are missing.
     """
     joined = segments[["customer_id", "segment_key"]].merge(customers, on="customer_id")
-    parts = []
-    for attribute in [name for name in customers.columns if name != "customer_id"]:
-        known = joined.dropna(subset=[attribute])
-        counts = known.groupby([attribute, "segment_key"]).size().rename("customers").reset_index()
-        counts = counts.rename(columns={attribute: "value"}).assign(attribute=attribute)
-        counts["known"] = counts["segment_key"].map(known.groupby("segment_key").size())
-        parts.append(counts)
-    columns = ["attribute", "value", "segment_key", "customers", "known", "share"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    table = pd.concat(parts, ignore_index=True).astype({"value": "str"})
-    table["share"] = (table["customers"] / table["known"]).where(table["customers"] >= smallest_cell)
-    table["customers"] = table["customers"].astype("float64").where(table["customers"] >= smallest_cell)
-    return table[columns]
+    parts = [
+        _attribute_cells(joined, attribute, smallest_cell)
+        for attribute in customers.columns
+        if attribute != "customer_id"
+    ]
+    columns = ["attribute", "value", "segment_key", "customers", "known", "share", "overall"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _attribute_cells(joined: pd.DataFrame, attribute: str, smallest_cell: int) -> pd.DataFrame:
+    known = joined.dropna(subset=[attribute])
+    counts = known.groupby([attribute, "segment_key"]).size().unstack(fill_value=0)
+    shown = suppress(counts, smallest_cell)
+    total = counts.sum(axis=1)
+    overall = (total / total.sum()).where(total >= smallest_cell)
+    table = shown.rename_axis(index="value").stack().rename("customers").reset_index()
+    full = counts.rename_axis(index="value").stack().rename("true").reset_index()[["value", "segment_key"]]
+    table = full.merge(table, how="left", on=["value", "segment_key"])
+    table["known"] = table["segment_key"].map(counts.sum())
+    table["share"] = table["customers"] / table["known"]
+    table["overall"] = table["value"].map(overall)
+    return table.assign(attribute=attribute).astype({"value": "str"})
+
+
+def suppress(counts: pd.DataFrame, smallest_cell: int) -> pd.DataFrame:
+    """Hide small cells of a table of counts, then whatever would give a single hidden one away.
+
+    Returns:
+        The counts as floats; hidden cells are missing. Empty cells stay: they name nobody.
+    """
+    shown = counts.astype(float).where((counts >= smallest_cell) | (counts == 0)).to_numpy(copy=True)
+    while any(_hide_one_more(lines) for lines in (shown, shown.T)):
+        pass
+    return pd.DataFrame(shown, index=counts.index, columns=counts.columns)
+
+
+def _hide_one_more(lines: np.ndarray) -> bool:
+    """In the first line with exactly one hidden cell, hide the smallest that is left; whether there was one."""
+    for line in lines:
+        visible = np.flatnonzero(np.nan_to_num(line) > 0)
+        if np.isnan(line).sum() == 1 and len(visible):
+            line[visible[np.argmin(line[visible])]] = np.nan
+            return True
+    return False
 
 
 def markers(profiles: pd.DataFrame, key: str) -> pd.DataFrame:

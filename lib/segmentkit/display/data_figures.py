@@ -39,7 +39,7 @@ def unit_trap(units: pd.DataFrame, top_share: float) -> Figure:
     ax.bar_label(bars, [f"{share:.1%}" for share in table["top_share"]], padding=4)
     ax.axvline(top_share, color=style.INK, lw=1, ls="--")
     ax.set(xlim=(0, 1.12), xlabel="share of the column's total in its largest 1 % of lines; dashed: the limit")
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     bad = table.loc[~table["plausible"], "column"]
     told = (
         f"{', '.join(map(style.readable, bad))}: units differ from line to line"
@@ -78,7 +78,7 @@ def whale_curve(value: Concentration) -> Figure:
     ax.annotate(f"best 20 %: {value.top_fifth:.0%} of sales", (0.22, value.top_fifth - 0.05), color=style.COLOURS[1])
     ax.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="customers, best first", ylabel="share of sales")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     style.title(made, value.sentence)
     return made
 
@@ -98,7 +98,7 @@ def cohorts(retention: pd.DataFrame, observed: bool) -> Figure:
     text = len(grid.columns) <= 13
     sns.heatmap(
         grid, cmap=style.RAMP, vmin=0, vmax=1, annot=text, fmt=".0%", annot_kws={"size": 7.5}, linewidths=0.5, ax=ax,
-        yticklabels=labels, cbar_kws={"format": PercentFormatter(1.0), "label": "share that buys"},
+        yticklabels=labels, cbar_kws={"format": PercentFormatter(1.0, decimals=0), "label": "share that buys"},
     )  # fmt: skip
     ax.set(xlabel="months after the first purchase seen", ylabel="first purchase seen (customers)")
     ax.tick_params(axis="y", rotation=0)
@@ -125,7 +125,7 @@ def rfm_classes(summary: pd.DataFrame) -> Figure:
         xlabel="share",
         xlim=(0, table[["share_of_customers", "share_of_sales"]].max().max() * 1.12),
     )
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.legend(frameon=False, loc="lower right")
     top = summary.loc[summary["share_of_sales"].idxmax()]
     style.title(

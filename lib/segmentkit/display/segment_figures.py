@@ -67,7 +67,7 @@ def sizes(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         ax.bar_label(bars, [f"{share:.0%}" for share in table[column]], padding=3, fontsize=8.5)
     ax.set(yticks=y, yticklabels=[_label(key, names) for key in table["segment_key"]], xlabel="share")
     ax.set_xlim(0, table[["share_of_customers", "share_of_sales"]].max().max() * 1.12)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.legend(frameon=False, loc="lower right")
     best = table.iloc[-1]
     style.title(
@@ -77,7 +77,7 @@ def sizes(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return made
 
 
-def segment_profile(profile: pd.DataFrame, names: Mapping[str, str], limit: int = 12) -> Figure:
+def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
     """How far each segment lies from the average customer; markers filled, other features hollow."""
     strongest = profile.assign(size=profile["difference"].abs()).groupby("feature")["size"].max()
     features = list(strongest.sort_values(ascending=False).index[:limit])[::-1]
@@ -103,8 +103,13 @@ def segment_profile(profile: pd.DataFrame, names: Mapping[str, str], limit: int 
         ax.set_yticklabels([style.readable(name) for name in features])
         ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     made.supxlabel("standard deviations from the average customer; grey band: under half, no marker", fontsize=9.5)
-    marked = int(profile["marker"].sum())
-    style.title(made, f"{marked} markers set {len(keys)} segments apart; {names[keys[0]].lower()} is {keys[0]}")
+    spread = profile.groupby("feature")["difference"].agg(["min", "max"])
+    widest = (spread["max"] - spread["min"]).idxmax()
+    low, high = spread.loc[widest]
+    style.title(
+        made,
+        f"{len(keys)} segments differ most in {style.readable(widest)}: {low:+.1f} to {high:+.1f} standard deviations",
+    )
     return made
 
 
@@ -112,7 +117,7 @@ def profile_at(customers: pd.DataFrame, scaled: Scaled, k: int, *, starts: int, 
     """The profile plot for any k, for the slider."""
     segments = segment(customers, scaled, k, starts=starts, seed=seed).assign(customers)
     profile = profiles.profile(customers, segments)
-    return segment_profile(profile, profiles.names(profile, scaled.scaling.features))
+    return segment_profile(profile)
 
 
 def segment_map(drawn: CustomerMap, segments: pd.DataFrame) -> Figure:

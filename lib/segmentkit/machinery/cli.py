@@ -116,4 +116,5 @@ def _doctor(options: argparse.Namespace) -> int:
 def _notebooks() -> list[Path]:
     from segmentkit.machinery.paths import notebooks_folder
 
-    return sorted(notebooks_folder().rglob("*.ipynb"))
+    found = notebooks_folder().rglob("*.ipynb")
+    return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)

@@ -65,6 +65,10 @@ def parse_cell(source: str, where: str) -> list[Parameter]:
     Raises:
         ParameterError: a line is not ``name: type = literal  # help`` with one of the allowed types.
     """
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        raise ParameterError(f"{where}, line {error.lineno}: this is not Python ({error.msg}); mend the cell") from None
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
     found = []
@@ -85,7 +89,9 @@ def parse_cell(source: str, where: str) -> list[Parameter]:
             default = ast.literal_eval(node.value)
         except ValueError:
             raise ParameterError(f"{where}: the default of {node.target.id} must be a literal") from None
-        found.append(Parameter(node.target.id, annotation, default, help_text))
+        parameter = Parameter(node.target.id, annotation, default, help_text)
+        convert(parameter, default)  # a default that its own type refuses is a mistake in the cell
+        found.append(parameter)
     return found
 
 
@@ -162,7 +168,9 @@ def _allowed(parameter: Parameter) -> str:
     if parameter.bounds is None:
         return ""
     low, high = parameter.bounds
-    return f" from {low} to {high}" if high else f", at least {low}"
+    if low and high:
+        return f" from {low} to {high}"
+    return f" at least {low}" if low else f" at most {high}"
 
 
 def check_values(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> None:
@@ -215,7 +223,7 @@ def resolve(stages: Iterable[str], overrides: Mapping[str, Any]) -> dict[str, di
     known = {p.name for parameters in declared.values() for p in parameters}
     for name in overrides:
         if name not in known or name == "run":
-            near = difflib.get_close_matches(name, known - {"run"}, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(str(name), known - {"run"}, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else "`segmentkit params` lists every parameter"
             if name == "run":
                 hint = "name the run with --run NAME"

@@ -1,8 +1,181 @@
-"""Report (being built)."""
+"""The report: page one in a marketer's words, a page a segment, a record a notebook. Opens offline, no scripts."""
 
+import base64
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from segmentkit import __version__
+from segmentkit.display.style import money as money_text
+from segmentkit.machinery.cards import WORDS, cards_of, next_steps
+from segmentkit.machinery.files import read_json, write_text
+from segmentkit.machinery.manifest import Manifest
+from segmentkit.machinery.record import TEMPLATES, notebook_body
+
+STAGES = {
+    "data": "01_data_collection",
+    "explored": "02_exploratory_analysis",
+    "clustered": "03_clustering",
+    "validated": "04_segment_validation",
+    "measured": "05_roi_measurement",
+}
 
 
 def write_report(folder: Path) -> Path:
-    """Write the report."""
-    return folder
+    """Write ``report/`` of a run from its metrics, tables, figures and executed notebooks.
+
+    A run that failed gets a report too: it says so first, and shows what there is.
+
+    Returns:
+        The path of page one.
+    """
+    report = folder / "report"
+    for old in report.glob("*.html"):
+        old.unlink()
+    metrics, manifest = read_json(folder / "metrics.json"), Manifest(folder).read()
+    found = {name: metrics.get(stage, {}) for name, stage in STAGES.items()}
+    common = _common(folder, manifest, found)
+    render = _renderer(common)
+    segments = segment_rows(found)
+    for segment in segments:
+        page = render(
+            "segment.html.j2", title=segment["name"], s=segment, count=len(segments), **_details(folder, segment["key"])
+        )
+        write_text(report / f"segment_{segment['key']}.html", page)
+    _write_records(folder, manifest, render)
+    page_one = render(
+        "index.html.j2",
+        title="Page one",
+        figures=_figures(folder, manifest),
+        segments=segments,
+        cards=cards_of(found, common["money"]),
+        next_steps=next_steps(found, common["money"]),
+        words=WORDS,
+        explored=found["explored"],
+        readings=found["measured"].get("readings", []),
+        tests=found["measured"].get("tests", []),
+        not_proven=found["measured"].get("not_proven", []),
+        stages=_stages(folder, manifest),
+        code=manifest["code"],
+        seed=manifest.get("seed"),
+    )
+    write_text(report / "index.html", page_one)
+    return report / "index.html"
+
+
+def _renderer(common: dict[str, Any]) -> Callable[..., str]:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+
+    def render(template: str, **values: Any) -> str:
+        return environment.get_template(template).render(**common, **values)
+
+    return render
+
+
+def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    source = read_json(folder / "source.json")
+    facts = source.get("facts", {})
+    currency = facts.get("currency", "")
+    failed = [
+        entry.get("message", "") for entry in manifest.get("stages", {}).values() if entry.get("status") == "failed"
+    ]
+    keys = [row["key"] for row in segment_rows(found)]
+    groups = {
+        "Segments": [(f"segment_{key}.html", key) for key in keys],
+        "Records": [(f"record_{path.stem}.html", path.stem[:2]) for path in _executed(folder)],
+    }
+    return {
+        "run": folder.name,
+        "version": __version__,
+        "started": manifest.get("started", ""),
+        "quick": manifest.get("quick", False),
+        "failed": failed[0] if failed else "",
+        "source": facts.get("name", source.get("key", "")),
+        "note": facts.get("note", ""),
+        "groups": {name: pages for name, pages in groups.items() if pages},
+        "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        "money": lambda value: "–" if value is None else money_text(value, currency),
+        "pct": _percent,
+        "number": lambda value: "–" if pd.isna(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}",
+    }
+
+
+def _percent(value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def segment_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a segment: value, name, markers and, where 04 has run, the checks."""
+    names, checks = found["clustered"].get("names", {}), found["validated"].get("segments", [])
+    by_key = {row["segment_key"]: row for row in checks}
+    rows = []
+    for value in found["measured"].get("value", []):
+        key = value["segment_key"]
+        if key in names:
+            nothing = {"word": "", "reached_share": None, "stability": None, "fails": ""}
+            row = nothing | by_key.get(key, {}) | value
+            rows.append(row | {"key": key, "name": names[key], "markers": found["clustered"]["markers"][key]})
+    return rows
+
+
+def _details(folder: Path, key: str) -> dict[str, Any]:
+    def rows(name: str) -> pd.DataFrame:
+        table = pd.read_parquet(folder / "tables" / f"{name}.parquet")
+        return table.astype(object).where(table.notna(), None)
+
+    features, attributes, rates = rows("profiles"), rows("segment_attributes"), rows("response_rates")
+    own = features[features["segment_key"] == key]
+    own = own.reindex(own["difference"].abs().sort_values(ascending=False).index)
+    mine = attributes[attributes["segment_key"] == key]
+    return {
+        "features": own.to_dict("records"),
+        "attributes": mine.to_dict("records"),
+        "rates": rates[rates["segment_key"] == key].to_dict("records"),
+    }
+
+
+def _executed(folder: Path) -> list[Path]:
+    return sorted((folder / "notebooks").glob("*.ipynb"))
+
+
+def _write_records(folder: Path, manifest: dict[str, Any], render: Callable[..., str]) -> None:
+    for notebook in _executed(folder):
+        entry = manifest.get("stages", {}).get(notebook.stem, {})
+        page = render(
+            "record_page.html.j2",
+            title=notebook.stem,
+            stage=notebook.stem,
+            status=entry.get("status", "unknown"),
+            seconds=entry.get("seconds"),
+            body=notebook_body(notebook),
+        )
+        write_text(folder / "report" / f"record_{notebook.stem}.html", page)
+
+
+def _figures(folder: Path, manifest: dict[str, Any]) -> dict[str, dict[str, str]]:
+    found = {}
+    for entry in manifest.get("stages", {}).values():
+        for name, figure in entry.get("figures", {}).items():
+            path = folder / "figures" / f"{name}.png"
+            if path.is_file():
+                found[name] = {"alt": figure["alt"], "data": base64.b64encode(path.read_bytes()).decode()}
+    return found
+
+
+def _stages(folder: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    executed = {path.stem for path in _executed(folder)}
+    return [
+        {
+            "stage": stage,
+            "file": f"record_{stage}.html" if stage in executed else "",
+            "status": entry.get("status", ""),
+            "seconds": entry.get("seconds"),
+            "peak_memory_mb": entry.get("peak_memory_mb"),
+        }
+        for stage, entry in sorted(manifest.get("stages", {}).items())
+    ]

@@ -1,7 +1,10 @@
 """Sources: one TOML per business says where its tables are and which column means what."""
 
+import csv
 import difflib
 import importlib.util
+import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -26,7 +29,19 @@ REQUIRED = {
 OPTIONAL = ("name", "note", "extracted_on")
 BASES = ("demographic", "geographic", "psychographic", "behavioural")
 READING = ("delimiter", "encoding", "decimal", "date_format", "timestamps_in")
+DATE_FORMAT = re.compile(r"([^%]|%-?[aAbBcdDfgGHIjmMnpSTuUVwWxXyYzZ%])*")
 TABLE_OPTIONS = ("path", "lookup", "attributes", *READING)
+
+
+_READINGS = itertools.count(1)
+# the engine numbers the rows it could read: shift each past the lines before it that it could not
+_NUMBER_AS_IN_THE_FILE = """
+CREATE OR REPLACE TABLE "{name}" AS
+WITH lost AS (SELECT line, row_number() OVER (ORDER BY line) AS before FROM (SELECT DISTINCT line FROM reject_errors)),
+gaps AS (SELECT line - before AS gap, max(before) AS before FROM lost GROUP BY gap)
+SELECT t.* REPLACE (t.row_number + coalesce(gaps.before, 0) AS row_number)
+FROM "{name}" AS t ASOF LEFT JOIN gaps ON t.row_number >= gaps.gap
+"""
 
 
 @dataclass(frozen=True)
@@ -166,11 +181,34 @@ def _check_zone(path: Path, zone: str) -> None:
         raise ParameterError(f"{path}: time zone {zone!r} is unknown; write e.g. Europe/Berlin") from None
 
 
+def _check_shapes(path: Path, table: str, section: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    lookups = section.get("lookup", [])
+    lookups = lookups if isinstance(lookups, list) else [lookups]
+    date_format = section.get("date_format", "%Y")
+    fine = {
+        "path": (isinstance(section["path"], str), '"file.csv"'),
+        "lookup": (
+            all(isinstance(one, dict) and {"path", "on"} == set(one) for one in lookups),
+            '{ path = "file.csv", on = "column" }',
+        ),
+        "attributes": (isinstance(section.get("attributes", {}), dict), '{ age = "demographic" }'),
+        "decimal": (section.get("decimal", ".") in (".", ","), '"." or ","'),
+        "date_format": ("%" in str(date_format) and bool(DATE_FORMAT.fullmatch(str(date_format))), '"%d.%m.%Y"'),
+    }
+    for name, value in columns.items():
+        is_expression = isinstance(value, dict) and list(value) == ["expr"]
+        fine[name] = (isinstance(value, str) or is_expression, '"the column\'s name" or { expr = "..." }')
+    for key, (is_fine, example) in fine.items():
+        if not is_fine:
+            raise ParameterError(f"{path}: [{table}] {key} == {section[key]!r}; write {key} = {example}")
+
+
 def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSource:
     contract = TABLES[table]
     if not section.get("path"):
         raise ParameterError(f'{path}: [{table}] has no path; add path = "file.csv"')
     columns = {key: value for key, value in section.items() if key not in TABLE_OPTIONS}
+    _check_shapes(path, table, section, columns)
     for column in columns:
         _known(column, [*contract.names, *TABLE_OPTIONS], f"{path}: [{table}] column")
     missing = [name for name in contract.required if name not in columns]
@@ -205,7 +243,13 @@ def _read_table(source: Source, name: str, connection: Any) -> RawTable:
     file_table, unreadable = _read_file(connection, path, f"file_{name}", described.options)
     for lookup in described.lookup:
         file_table = _joined(source, name, connection, file_table, lookup)
-    if file_table.count().execute() == 0:
+    empty = file_table.count().execute() == 0
+    if empty and len(unreadable):
+        raise DataError(
+            f"{path.name}: none of its {len(unreadable):,} rows fits the header ({unreadable['rule'].iloc[0]}); "
+            "check the header line, delimiter and encoding"
+        )
+    if empty:
         raise DataError(f"{path.name} has a header and no rows; export it again with a wider date range")
     wanted = dict(described.columns) | {attribute: attribute for attribute in described.attributes}
     selected = _select(path, file_table, wanted)
@@ -215,6 +259,9 @@ def _read_table(source: Source, name: str, connection: Any) -> RawTable:
 def _joined(source: Source, name: str, connection: Any, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:
     path, key = resolve_path(lookup["path"], source.folder), lookup["on"]
     other = _read_file(connection, path, f"lookup_{name}", {})[0].drop("row_number")
+    for where, columns in ((path.name, other.columns), (source.tables[name].path, table.columns)):
+        if key not in columns:
+            raise DataError(f"{where} has no column {key!r} to look up by; it has: {', '.join(columns)}")
     rows, distinct = (int(n) for n in other.aggregate(n=other.count(), d=other[key].nunique()).execute().iloc[0])
     if rows != distinct:
         raise DataError(f"{path.name} holds {rows - distinct} repeated values of {key!r}; a lookup needs each once")
@@ -222,7 +269,7 @@ def _joined(source: Source, name: str, connection: Any, table: ibis.Table, looku
 
 
 def _select(path: Path, table: ibis.Table, wanted: Mapping[str, str | dict[str, str]]) -> ibis.Table:
-    parts = [f"{_column_or_expression(path, table, name, value)} AS {name}" for name, value in wanted.items()]
+    parts = [f'{_column_or_expression(path, table, name, value)} AS "{name}"' for name, value in wanted.items()]
     query = f"SELECT row_number, {', '.join(parts)} FROM mapped_file"
     try:
         return table.alias("mapped_file").sql(query, dialect="duckdb")
@@ -263,34 +310,62 @@ def resolve_path(text: str, folder: str) -> Path:
 
 def _read_file(connection: Any, path: Path, name: str, options: Mapping[str, str]) -> tuple[ibis.Table, pd.DataFrame]:
     nothing = pd.DataFrame({c: [] for c in ("row_number", "rule", "column", "value", "mend")})
+    # a fresh name each time: the engine would answer a second reading from what it cached of the first
+    name = f"{name}_{next(_READINGS)}"
     if path.suffix == ".parquet":
         table = connection.read_parquet(path.as_posix(), table_name=name)
         return table.mutate(row_number=ibis.row_number() + 1), nothing
     if path.suffix.lower() not in {".csv", ".tsv", ".txt"}:
         raise DataError(f"{path.name}: files may be .csv, .tsv, .txt or .parquet; save it as one of these")
-    arguments = ["header = true", "all_varchar = true", "store_rejects = true", "rejects_limit = 0"]
-    renamed = {"delimiter": "delim", "encoding": "encoding"}
-    arguments += [f"{renamed[key]} = {_quoted(options[key])}" for key in renamed if key in options]
-    read = f"read_csv({_quoted(path.as_posix())}, {', '.join(arguments)})"
+    read = _csv_call(path, options)
     try:
-        connection.raw_sql(
-            f'CREATE OR REPLACE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}'
-        )
+        connection.raw_sql(f'CREATE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}')
         errors = connection.raw_sql(
-            'SELECT line AS row_number, any_value(error_type) AS rule, any_value(column_name) AS "column" '
+            "SELECT line AS row_number, any_value(error_type) AS rule, max(trim(csv_line, chr(13) || chr(10))) AS text "
             "FROM reject_errors GROUP BY line ORDER BY line"
         ).df()
+        if len(errors):
+            connection.raw_sql(_NUMBER_AS_IN_THE_FILE.format(name=name))
         connection.raw_sql("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise DataError(
-            f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding"
+            f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding, "
+            "and save it with one kind of line ending"
         ) from None
-    table, unreadable = connection.table(name), _unreadable(errors)
-    # the engine numbers the rows it could read; shift them past the lines it could not
-    gaps = [int(row) - index for index, row in enumerate(unreadable["row_number"])]
-    shift = sum(((table.row_number >= gap).cast("int64") for gap in gaps), start=ibis.literal(0))
-    return table.mutate(row_number=table.row_number + shift), unreadable
+    for row in errors.itertuples():
+        if row.rule == "UNQUOTED VALUE" and "\n" in str(row.text):
+            raise DataError(
+                f"{path.name}, row {row.row_number - 1}: a quote is opened and not closed, so the rows after it cannot "
+                "be told apart; close it, or export again with every text field in quotes"
+            )
+    return connection.table(name), _unreadable(errors)
+
+
+def _csv_call(path: Path, options: Mapping[str, str]) -> str:
+    """The engine's reader with everything stated: what it would guess depends on the first lines of the file."""
+    encoding = options.get("encoding", "utf-8")
+    with path.open("rb") as file:
+        start = file.read(2**16)
+    try:
+        lines = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").splitlines()
+    except LookupError:
+        raise DataError(f"{path.name}: encoding == {encoding!r} is unknown; state e.g. utf-8 or latin-1") from None
+    header = lines[0] if lines else ""
+    if "\ufffd" in header:
+        raise DataError(f"{path.name} is not text in {encoding}; state encoding in the source, e.g. latin-1")
+    delimiter = options.get("delimiter") or max(",;\t|", key=header.count)
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    repeated = [name for index, name in enumerate(names) if name.lower() in [n.lower() for n in names[:index]]]
+    if not header or repeated:
+        what = f"names the column {repeated[0]!r} twice" if repeated else "has no header line"
+        raise DataError(f"{path.name} {what}; give every column its own name in the first line")
+    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    return (
+        f"read_csv({_quoted(path.as_posix())}, auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = {_quoted(delimiter)}, encoding = {_quoted(encoding)}, quote = '\"', escape = '\"', "
+        "store_rejects = true, rejects_limit = 0)"
+    )
 
 
 def _unreadable(errors: pd.DataFrame) -> pd.DataFrame:

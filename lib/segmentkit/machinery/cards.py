@@ -1,0 +1,122 @@
+"""What page one says: each question a team asks, its answer in plain words, and how sure it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+Money = Callable[[float | None], str]
+
+WORDS = [
+    ("Segment", "A group of customers cut by what they did. Its letter stays; its name is made from evidence each time."),
+    ("Safe to plan on", "Other customers from the same market would have given nearly the same groups. In the method's words: a repeatable cut. It does not mean that the groups are separate in nature."),
+    ("A convenient cut", "The borders could as well lie elsewhere. Useful for managing, not a discovery. In the method's words: a managerial cut."),
+    ("Found again", "In many random re-samples of the customers, how well the same segment comes back; 1 is always and exactly (mean best Jaccard)."),
+    ("Likely between", "An interval with 95 % confidence unless the run says otherwise: of many such intervals, that share covers the truth."),
+    ("Not identified", "These data cannot separate what a campaign caused from whom it was sent to. No arithmetic can mend it; a lottery next time can."),
+    ("Not proven", "Sales that would be credited to a campaign by habit. They may have come anyway."),
+    ("Measured, assumed, not known", "Where a money figure comes from: the data, somebody's parameter, or nowhere."),
+]  # fmt: skip
+
+
+def _card(question: str, answer: str, sure: str, figures: list[str], link: str, tone: str = "") -> dict[str, Any]:
+    return {"question": question, "answer": answer, "sure": sure, "figures": figures, "link": link, "tone": tone}
+
+
+def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
+    """The cards of page one, in the order in which a team decides; a stage that did not run has none."""
+    makers = (("validated", _segments), ("explored", _value), ("measured", _campaigns), ("data", _data))
+    return [maker(found, money) for stage, maker in makers if found[stage]]
+
+
+def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    checks, choice = found["validated"], found["clustered"]
+    weak = [row for row in checks["segments"] if row["word"] != "holds"]
+    sure = (
+        f"each of the {len(checks['segments'])} is found again in re-samples; they are a repeatable cut, not proof of separate groups."
+        if not weak
+        else f"{', '.join(row['segment_key'] for row in weak)}: membership is doubtful; the others hold."
+    )
+    if checks["verdict"] != "repeatable cut":
+        sure = "the borders could as well lie elsewhere: manage by them, do not believe in them."
+    tone = "good" if checks["verdict"] == "repeatable cut" and not weak else ""
+    figures = [checks["reason"].capitalize(), choice["choice"]]
+    return _card(
+        "Can we plan on these segments?", checks["marketer"], sure, figures, "record_04_segment_validation.html", tone
+    )
+
+
+def _value(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    explored, measured = found["explored"], found["measured"]
+    sure = "counted, not estimated: these are sales in the data's own window."
+    figures = [explored["first_purchases"], *([measured["lifetime"]] if measured else [])]
+    link = "record_02_exploratory_analysis.html"
+    return _card("Where does the money come from?", explored["concentration"], sure, figures, link, "good")
+
+
+def _campaigns(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    measured = found["measured"]
+    question, link = "What did the campaigns bring?", "record_05_roi_measurement.html"
+    readable = [test for test in measured["tests"] if test["ratio_fits"]]
+    if readable:
+        return _tested(readable[0], question, link, money)
+    if measured["readings"]:
+        lost = [r for r in measured["readings"] if r["verdict"] == "not identified"]
+        answer = "Cannot tell, because the customers who were reached were already the better ones."
+        sure = f"sure that it cannot be told for {len(lost)} of {len(measured['readings'])}: the gap was there before the first mailing."
+        return _card(question, answer, sure, [r["sentence"] for r in measured["readings"]], link, "cannot")
+    sure = "the source holds no campaign that can be read; see what would make it possible below."
+    return _card(question, "Nothing can be said.", sure, [measured["lifetime"]], link, "cannot")
+
+
+def _tested(test: dict[str, Any], question: str, link: str, money: Money) -> dict[str, Any]:
+    row = next(row for row in test["rows"] if row["segment_key"] == "all")
+    prefix = test["value"].removesuffix("_difference")
+    what = "extra profit" if test["value"] == "net_benefit" else "extra sales"
+    low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
+    if low is None:
+        answer = "Cannot tell, because too few customers bought."
+    elif low <= 0 <= high:
+        answer = f"Cannot tell yet: {what} per customer {test['arm']}, likely between {money(low)} and {money(high)}, which includes nothing."
+    else:
+        answer = f"{what.capitalize()} per customer {test['arm']}, likely between {money(low)} and {money(high)}."
+    words = ", ".join(f"{r['segment_key']} {r['word']}" for r in test["rows"] if r["segment_key"] != "all")
+    sure = f"decided by lot, so the difference is the campaign's. By segment: {words}."
+    tone = "good" if low is not None and low > 0 else "cannot"
+    return _card(question, answer, sure, [test["sentence"]], link, tone)
+
+
+def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    data = found["data"]
+    aside, doubtful = data["rows_quarantined"], data["doubtful_columns"]
+    answer = f"{data['rows_read']:,} rows read, {aside:,} set aside."
+    if doubtful:
+        answer += f" The column {', '.join(doubtful)} mixes units and is not used."
+    bridge = {row["step"]: row["amount"] for row in data["bridge"]}
+    sure = f"every row read is either kept or in quarantine; {money(bridge['analysed'])} of {money(bridge['read from the source'])} is analysed."
+    figures = [*data["findings"], *(f"No {gap['table']}: {gap['enables']} is switched off." for gap in data["missing"])]
+    return _card(
+        "Can we trust the data?", answer, sure, figures, "record_01_data_collection.html", "" if doubtful else "good"
+    )
+
+
+def next_steps(found: dict[str, Any], money: Money) -> list[str]:
+    """What would settle the open questions, with figures where there are any."""
+    steps = []
+    for row in found["measured"].get("not_proven", []):
+        if row["verdict"] == "not identified":
+            steps.append(
+                f"Next time a campaign like {row['campaign_id']} goes out, hold back {row['hold_back']:,} customers by lot. "
+                f"An effect of {money(row['detectable'])} or more per customer would then be found."
+            )
+            break
+    for test in found["measured"].get("tests", []):
+        open_ones = [r["segment_key"] for r in test["rows"] if r["word"] == "cannot tell" and r["segment_key"] != "all"]
+        if open_ones:
+            steps.append(
+                f"Repeat {test['campaign_id']} with a lottery in {', '.join(open_ones)}: these could not be told."
+            )
+    weak = [row["segment_key"] for row in found["validated"].get("segments", []) if row["fails"]]
+    if weak:
+        steps.append(f"Do not plan on {', '.join(weak)} alone; try fewer segments with own_k.")
+    for gap in found["data"].get("missing", []):
+        steps.append(f"A {gap['table']} table would make possible: {gap['enables']}.")
+    return steps

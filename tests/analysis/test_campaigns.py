@@ -1,0 +1,376 @@
+"""Campaigns: which are read, segments that cannot see the future, response rates, and targeted mailings unmasked."""
+
+import itertools
+from datetime import date
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from segmentkit.analysis import campaigns, features, targeted
+from segmentkit.analysis.campaigns import Campaign
+from segmentkit.analysis.features import Window
+from segmentkit.analysis.simulate import generate_shop
+from segmentkit.errors import DataError, ParameterError
+from segmentkit.machinery.runs import connect
+from segmentkit.machinery.threads import cap_environment
+
+cap_environment()
+
+CONNECTION = connect()
+NUMBER = itertools.count()
+NAMES = ["recency_days", "frequency", "monetary"]
+YEAR = Window(date(2024, 1, 1), date(2025, 1, 1))
+AUTUMN = Campaign("autumn", date(2025, 10, 1), date(2025, 11, 11), "targeted")
+SHOP = generate_shop(500, 5)
+LINES = SHOP.tables["transactions"]
+START = date(2024, 1, 1)
+
+
+def table(lines: pd.DataFrame) -> ibis.Table:
+    return CONNECTION.create_table(f"campaigns_{next(NUMBER)}", lines)
+
+
+PURCHASES = table(LINES)
+
+
+# --- which campaigns
+
+
+def plan(**dates: tuple[str, str]) -> pd.DataFrame:
+    rows = [{"campaign_id": name, "start": start, "end": end} for name, (start, end) in dates.items()]
+    return pd.DataFrame(rows).astype({"start": "datetime64[s]", "end": "datetime64[s]"})
+
+
+PLAN = plan(
+    spring=("2024-03-01", "2024-03-20"),
+    summer=("2024-07-01", "2024-07-31"),
+    autumn=("2024-09-01", "2024-09-30"),
+    winter=("2024-11-01", "2024-11-30"),
+    early=("2024-01-20", "2024-02-01"),
+    long=("2024-03-01", "2024-06-30"),
+    late=("2024-12-15", "2025-01-01"),
+    unsent=("2024-05-01", "2024-05-10"),
+)
+REACHED = {"spring": 10, "summer": 40, "autumn": 30, "winter": 20, "early": 90, "long": 80, "late": 70}
+CONTACTS = pd.DataFrame(
+    [(name, f"C{i:03d}") for name, n in REACHED.items() for i in range(n)] + [("spring", "C000")] * 50,
+    columns=["campaign_id", "customer_id"],
+)
+
+
+def test_the_three_that_reached_most_customers_inside_the_data_are_read_in_order_of_their_start() -> None:
+    # spring has most rows, but they are repeats; early, long and late do not lie inside
+    chosen = campaigns.choose(PLAN, CONTACTS, [], YEAR)
+    assert [c.campaign_id for c in chosen] == ["summer", "autumn", "winter"]
+    assert chosen[0] == Campaign("summer", date(2024, 7, 1), date(2024, 7, 31), "not stated")
+
+
+def test_campaigns_can_be_named() -> None:
+    stated = PLAN.assign(design=["targeted", None, "", *["randomised"] * 5])
+    chosen = campaigns.choose(stated, CONTACTS, ["winter", "spring"], YEAR)
+    assert [(c.campaign_id, c.design) for c in chosen] == [("spring", "targeted"), ("winter", "randomised")]
+
+
+def test_an_unknown_campaign_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ParameterError, match="campaign_ids holds 'easter'; the source knows autumn, early, late, long"):
+        campaigns.choose(PLAN, CONTACTS, ["easter"], YEAR)
+
+
+@pytest.mark.parametrize("name", ["early", "long", "late"])
+def test_a_campaign_outside_the_data_is_refused_with_those_that_can_be_read(name: str) -> None:
+    # early: fewer than 28 days before it; long: fewer days before it than it lasts; late: it ends with the data
+    days = PLAN.set_index("campaign_id").loc[name]
+    message = (
+        rf"campaign_ids holds '{name}' \({days['start']:%Y-%m-%d} to {days['end']:%Y-%m-%d}\), but .* lie outside the "
+        r"data \(2024-01-01 to 2025-01-01\); choose from summer, autumn, winter, spring"
+    )
+    with pytest.raises(ParameterError, match=message):
+        campaigns.choose(PLAN, CONTACTS, [name], YEAR)
+
+
+def test_a_campaign_that_reached_nobody_is_refused_for_that_reason() -> None:
+    # needs: choose to tell "nobody was reached" from "lies outside the data"
+    with pytest.raises(ParameterError, match="unsent") as caught:
+        campaigns.choose(PLAN, CONTACTS, ["unsent"], YEAR)
+    assert "reached nobody" in str(caught.value)
+    assert "outside the data" not in str(caught.value)
+
+
+def test_days_are_counted_with_both_ends() -> None:
+    assert AUTUMN.days == 42
+    assert AUTUMN.during == Window(date(2025, 10, 1), date(2025, 11, 12))
+    assert AUTUMN.before == Window(date(2025, 8, 20), date(2025, 10, 1))
+    assert AUTUMN.before.days == AUTUMN.during.days == 42
+
+
+def test_the_choice_is_told() -> None:
+    chosen = campaigns.choose(PLAN, CONTACTS, ["spring"], YEAR)
+    told = campaigns.chosen_sentence(chosen, PLAN)
+    assert told == "Read here, of 8 campaigns: spring (2024-03-01 to 2024-03-20, not stated)."
+    assert campaigns.chosen_sentence([], PLAN).startswith("No campaign can be read")
+
+
+# --- frozen segments
+
+
+def frozen(lines: ibis.Table) -> pd.DataFrame:
+    return campaigns.frozen_segments(lines, AUTUMN, START, NAMES, 4, starts=3, seed=2)
+
+
+BEFORE = frozen(PURCHASES)
+
+
+@given(factor=st.floats(0.0, 50.0), kept=st.floats(0.0, 1.0), seed=st.integers(0, 99))
+@settings(max_examples=8, deadline=None)
+def test_nothing_that_happens_from_the_first_day_on_changes_the_segments(factor: float, kept: float, seed: int) -> None:
+    later = LINES["ordered_at"] >= pd.Timestamp(AUTUMN.start)
+    assert later.any()
+    future = LINES[later].sample(frac=kept, random_state=seed)
+    future = future.assign(amount=(future["amount"] * factor).round(2), margin=-1.0)
+    assert_frame_equal(frozen(table(pd.concat([LINES[~later], future]))), BEFORE, check_exact=True)
+
+
+def test_a_purchase_on_the_day_before_does_change_what_is_seen() -> None:
+    eve = LINES.iloc[[0]].assign(ordered_at=pd.Timestamp("2025-09-30 23:59"), amount=90_000.0, order_id="new")
+    changed = frozen(table(pd.concat([LINES, eve.astype(LINES.dtypes.to_dict())])))
+    assert not changed["distance"].equals(BEFORE["distance"])
+
+
+def test_only_customers_who_had_bought_have_a_segment() -> None:
+    newcomer = LINES.iloc[[0]].assign(customer_id="NEW", order_id="new", ordered_at=pd.Timestamp("2025-10-01 00:00"))
+    segments = frozen(table(pd.concat([LINES, newcomer.astype(LINES.dtypes.to_dict())])))
+    assert "NEW" not in set(segments["customer_id"])
+    assert segments["customer_id"].is_unique
+
+
+def test_segments_are_frozen_before_each_campaign_on_its_own() -> None:
+    earlier = Campaign("first", date(2025, 3, 1), date(2025, 3, 31), "targeted")
+    both = campaigns.freeze(PURCHASES, [earlier, AUTUMN], START, NAMES, 4, starts=3, seed=2)
+    assert both.columns.tolist() == ["campaign_id", "customer_id", "segment_key", "distance"]
+    own = both[both["campaign_id"] == "autumn"].drop(columns="campaign_id")
+    assert_frame_equal(own.reset_index(drop=True), BEFORE)
+    assert campaigns.freeze(PURCHASES, [], START, NAMES, 4, starts=3, seed=2).empty
+
+
+# --- response rates
+
+
+def wilson(answered: int, reached: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    middle = (answered + z**2 / 2) / (reached + z**2)
+    half = z / (reached + z**2) * np.sqrt(answered * (reached - answered) / reached + z**2 / 4)
+    return middle - half, middle + half
+
+
+SEGMENTS = pd.DataFrame({"customer_id": [f"C{i:02d}" for i in range(14)], "segment_key": ["A"] * 10 + ["B"] * 4})
+MAILED = pd.DataFrame(
+    {
+        # the last two never bought before; the first was written to twice
+        "customer_id": [f"C{i:02d}" for i in [0, *range(14), 20, 21]] + ["C01"],
+        "campaign_id": ["autumn"] * 17 + ["other"],
+    }
+)
+ANSWERS = pd.DataFrame(
+    {
+        # C30 was not reached, C02 answered twice, C03 answered another campaign
+        "customer_id": ["C00", "C01", "C02", "C02", "C20", "C30", "C03"],
+        "campaign_id": ["autumn"] * 6 + ["other"],
+    }
+)
+
+
+def test_response_rates_count_each_reached_customer_once_with_wilson_intervals() -> None:
+    rates = campaigns.response_rates(SEGMENTS, MAILED, ANSWERS, AUTUMN, 0.95)
+    counts = {"A": (3, 10), "B": (0, 4), "none": (1, 2), "all": (4, 16)}
+    assert rates["segment_key"].tolist() == list(counts)
+    for row in rates.itertuples():
+        answered, reached = counts[row.segment_key]
+        assert (row.responders, row.reached, row.rate) == (answered, reached, answered / reached)
+        assert (row.low, row.high) == pytest.approx(wilson(answered, reached), abs=1e-12)
+        assert -1e-12 <= row.low <= row.rate <= row.high <= 1 + 1e-12
+
+
+def test_rates_of_all_campaigns_stand_below_one_another_and_are_empty_without_answers() -> None:
+    assert campaigns.rates_of([AUTUMN], SEGMENTS.assign(campaign_id="autumn"), MAILED, ANSWERS, 0.95).shape == (4, 7)
+    none = campaigns.rates_of([AUTUMN], SEGMENTS.assign(campaign_id="autumn"), MAILED, ANSWERS.iloc[:0], 0.95)
+    assert none.empty
+    assert campaigns.rates_sentence(none) == "No answers to read: that needs contacts and responses."
+
+
+def test_segments_with_few_reached_are_left_to_the_table() -> None:
+    rates = pd.DataFrame(
+        {
+            "campaign_id": "autumn",
+            "segment_key": ["A", "B", "none", "all"],
+            "reached": [200, 29, 90, 319],
+            "responders": [20, 3, 9, 32],
+            "rate": [0.1, 0.1, 0.1, 0.1],
+            "low": 0.05,
+            "high": 0.15,
+        }
+    )
+    told = campaigns.rates_sentence(rates)
+    assert told == "Answers by segment before the campaign: campaign autumn: 32 of 319 answered; A 10% (5% to 15%)."
+
+
+# --- spend
+
+
+def test_customers_who_bought_nothing_spent_zero() -> None:
+    lines = LINES.iloc[:0].copy()
+    lines.loc[0, ["customer_id", "order_id", "amount", "margin"]] = ["a", "1", 10.25, 4.0]
+    lines.loc[1, ["customer_id", "order_id", "amount", "margin"]] = ["a", "1", 5.0, 1.0]
+    lines.loc[2, ["customer_id", "order_id", "amount", "margin"]] = ["b", "2", 7.0, 2.0]
+    lines["ordered_at"] = pd.to_datetime(["2025-10-05", "2025-10-05", "2025-12-05"])
+    found = campaigns.spend(table(lines), AUTUMN.during, pd.Series(["b", "x", "a"]))
+    assert found.values.tolist() == [["b", 0.0, 0.0, 0.0], ["x", 0.0, 0.0, 0.0], ["a", 15.25, 1.0, 5.0]]
+    without = campaigns.spend(table(lines.drop(columns="margin")), AUTUMN.during, pd.Series(["a"]))
+    assert without.columns.tolist() == ["customer_id", "sales", "orders"]
+
+
+# --- targeted campaigns
+
+AUTUMN_PLAN = plan(
+    autumn=("2025-10-01", "2025-11-11"), poster=("2025-11-01", "2025-12-01"), old=("2025-01-01", "2025-02-01")
+)
+PAST = features.build(PURCHASES, Window(START, AUTUMN.start))
+
+
+def sent(customers: pd.Series, name: str = "autumn", at: str = "2025-10-01") -> pd.DataFrame:
+    return pd.DataFrame({"customer_id": customers, "campaign_id": name, "at": pd.Timestamp(at)})
+
+
+def read(contacts: pd.DataFrame, lines: ibis.Table = PURCHASES) -> targeted.NotRandomised:
+    return targeted.read_targeted(
+        lines,
+        contacts,
+        AUTUMN_PLAN,
+        AUTUMN,
+        START,
+        confidence=0.95,
+        effective_floor=30,
+        certain_limit=0.1,
+        exposure_gap=0.2,
+    )
+
+
+BY_LOT = sent(SHOP.tables["contacts"]["customer_id"])
+AS_BY_LOT = read(BY_LOT)
+
+
+def test_customers_reached_by_lot_fail_no_check_and_still_prove_nothing() -> None:
+    assert (AS_BY_LOT.reached, AS_BY_LOT.others, AS_BY_LOT.days) == (250, 250, 42)
+    assert AS_BY_LOT.failed == ()
+    assert AS_BY_LOT.verdict == "descriptive"
+    assert 0.35 < AS_BY_LOT.auc < 0.65
+    assert AS_BY_LOT.effective_controls > 200
+    assert AS_BY_LOT.before.low < 0 < AS_BY_LOT.before.high
+    assert "the difference describes, it does not prove" in AS_BY_LOT.sentence
+    assert AS_BY_LOT.reached_ids == tuple(sorted(BY_LOT["customer_id"]))
+
+
+def test_customers_reached_because_they_spend_most_are_not_identified() -> None:
+    best = PAST.nlargest(200, "monetary")["customer_id"]
+    found = read(sent(best))
+    assert (found.reached, found.others) == (200, 300)
+    assert found.verdict == "not identified"
+    assert found.auc > 0.95
+    assert found.before.low > 0, "the difference is there before the mailing"
+    assert found.certain_share > 0.1
+    assert "What it caused cannot be told: " in found.sentence
+    assert "of the reached were all but certain to be reached (at most 10%)" in found.sentence
+
+
+def test_customers_reached_the_more_often_the_more_they_spend_are_not_identified_either() -> None:
+    # needs: the placebo clause in _failures; here the reached spent more before, with an interval far from 0, and
+    # overlap alone lets it pass as descriptive
+    money = np.log(PAST["monetary"])
+    chance = 1 / (1 + np.exp(-1.5 * (money - money.mean()) / money.std()))
+    found = read(sent(PAST["customer_id"][np.random.default_rng(1).random(len(PAST)) < chance]))
+    assert found.effective_controls > 30
+    assert found.certain_share < 0.1
+    assert found.before.low > 0
+    assert found.verdict == "not identified"
+
+
+def test_other_campaigns_at_the_same_time_are_seen_and_earlier_ones_are_not_counted() -> None:
+    who = BY_LOT["customer_id"]
+    old = pd.concat([BY_LOT, sent(PAST["customer_id"], "old", "2025-01-05")])
+    assert (read(old).others_reached, read(old).others_control) == (0.0, 0.0)
+    found = read(pd.concat([BY_LOT, sent(who.iloc[:125], "poster", "2025-11-02")]))
+    assert (found.others_reached, found.others_control) == (0.5, 0.0)
+    assert found.failed == ("the reached were in +0.50 other campaigns each at the same time (at most 0.2 apart)",)
+
+
+def test_few_controls_like_the_reached_are_named() -> None:
+    best = PAST.nlargest(480, "monetary")["customer_id"]
+    found = read(sent(best))
+    assert found.effective_controls < 30
+    assert (
+        f"only {found.effective_controls:.1f} effective controls are like the reached (at least 30 needed)"
+        in found.failed
+    )
+
+
+@pytest.mark.parametrize("customers", [0, 1, 499, 500])
+def test_a_campaign_that_reached_all_or_nobody_has_nothing_to_compare(customers: int) -> None:
+    with pytest.raises(DataError, match=f"campaign autumn reached {customers} of 500 customers; nothing to compare"):
+        read(sent(PAST["customer_id"].iloc[:customers]))
+
+
+def test_purchases_after_the_campaign_change_nothing() -> None:
+    # needs: _past_of_everyone to hold customers with a purchase before the start only; today newcomers of later
+    # months count among the others, which conditions on the future and lowers the others' mean
+    later = LINES.iloc[:60].assign(
+        customer_id=[f"N{i:02d}" for i in range(60)],
+        order_id=[f"N{i:02d}" for i in range(60)],
+        ordered_at=pd.Timestamp("2025-12-20 12:00"),
+    )
+    again = read(BY_LOT, table(pd.concat([LINES, later.astype(LINES.dtypes.to_dict())])))
+    assert (again.reached, again.others) == (AS_BY_LOT.reached, AS_BY_LOT.others)
+    assert again.during == AS_BY_LOT.during
+
+
+def test_the_propensity_is_a_chance_and_follows_what_decided() -> None:
+    rng = np.random.default_rng(4)
+    past = pd.DataFrame({"frequency": rng.poisson(6, 400).astype(float), "mean_gap_days": rng.uniform(1, 50, 400)})
+    past.loc[:40, "mean_gap_days"] = np.nan
+    often = (past["frequency"] > 6).to_numpy()
+    chance = targeted.propensity(past, often)
+    assert ((chance >= 1e-3) & (chance <= 1 - 1e-3)).all()
+    assert chance[often].mean() > 0.8
+    assert chance[~often].mean() < 0.2
+
+
+def test_a_reading_becomes_one_flat_row() -> None:
+    rows = targeted.to_table([AS_BY_LOT])
+    assert len(rows) == 1
+    row = rows.iloc[0]
+    assert (row["verdict"], row["failed"], row["reached"]) == ("descriptive", "", 250)
+    assert row["during_low"] < row["during_difference"] < row["during_high"]
+    assert "reached_ids" not in rows
+    assert targeted.to_table([]).columns.tolist() == ["campaign_id"]
+    assert targeted.sentences([]) == ["No campaign that chose its customers can be read on these data."]
+
+
+@pytest.mark.parametrize(
+    ("cost", "margin", "break_even"), [(None, 0.25, np.nan), (1.0, None, np.nan), (1.0, 0.25, 4.0)]
+)
+def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float | None, break_even: float) -> None:
+    answers = SHOP.tables["responses"]
+    found = targeted.not_proven(PURCHASES, answers, [AS_BY_LOT], [AUTUMN], cost=cost, margin=margin, confidence=0.95)
+    row = found.iloc[0]
+    inside = LINES[LINES["ordered_at"].between("2025-10-01", "2025-11-12", inclusive="left")]
+    credited = inside[inside["customer_id"].isin(answers["customer_id"])]["amount"].sum()
+    assert row["credited_sales"] == pytest.approx(credited)
+    assert row["hold_back"] == 125
+    assert row["break_even_sales"] == pytest.approx(break_even, nan_ok=True)
+    assert row["detectable"] > 0
+    none = targeted.not_proven(
+        PURCHASES, answers.iloc[:0], [AS_BY_LOT], [AUTUMN], cost=cost, margin=margin, confidence=0.95
+    )
+    assert np.isnan(none["credited_sales"].iloc[0])

@@ -1,0 +1,406 @@
+"""Randomised tests: the sample ratio, intervals against hand computation, and coverage where the truth is known."""
+
+import itertools
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from segmentkit.analysis import campaigns, experiments, randomised
+from segmentkit.analysis.simulate import COST_PER_CONTACT, generate_shop
+from segmentkit.errors import DataError, ParameterError
+from segmentkit.machinery.runs import connect
+from segmentkit.machinery.threads import cap_environment
+
+cap_environment()
+
+NUMBER = itertools.count()
+
+
+# --- sample ratio
+
+
+def arms(**counts: int) -> pd.Series:
+    return pd.Series([arm for arm, n in counts.items() for _ in range(n)], dtype="str")
+
+
+@pytest.mark.parametrize(
+    ("counts", "designed", "fits"),
+    [
+        ({"a": 500, "b": 500}, {"a": 0.5, "b": 0.5}, True),
+        ({"a": 520, "b": 480}, {"a": 0.5, "b": 0.5}, True),
+        ({"a": 500, "b": 400}, {"a": 0.5, "b": 0.5}, False),
+        ({"a": 900, "b": 100}, {"a": 0.9, "b": 0.1}, True),
+        ({"a": 500, "b": 500}, {"a": 0.9, "b": 0.1}, False),
+        ({"a": 330, "b": 340, "c": 330}, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, True),
+        ({"a": 1_000, "b": 0}, {"a": 0.5, "b": 0.5}, False),
+        ({"a": 51_000, "b": 49_000}, {"a": 0.5, "b": 0.5}, False),
+    ],
+)
+def test_the_ratio_is_judged_against_the_design(counts: dict[str, int], designed: dict[str, float], fits: bool) -> None:
+    found = experiments.sample_ratio(arms(**counts), designed)
+    total = sum(counts.values())
+    square = sum((counts[arm] - total * share) ** 2 / (total * share) for arm, share in designed.items())
+    assert found.p == pytest.approx(stats.chi2.sf(square, len(designed) - 1))
+    assert found.fits is fits
+    assert found.counts == counts
+    assert ("do not read the result" in found.sentence) is not fits
+    assert "a loss of 1 % of one arm would mostly go unseen" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("counts", "designed"),
+    [
+        ({"a": 5, "x": 5}, {"a": 0.5, "b": 0.5}),
+        ({"a": 5, "b": 5}, {"a": 0.5, "b": 0.4}),
+        ({"a": 5, "b": 5}, {"a": 1.0}),
+    ],
+)
+def test_arms_without_a_designed_share_are_refused(counts: dict[str, int], designed: dict[str, float]) -> None:
+    with pytest.raises(DataError, match=r"arms \[.*\] have no designed share, or the shares .* do not add up to 1"):
+        experiments.sample_ratio(arms(**counts), designed)
+
+
+def test_nobody_arriving_is_not_called_a_loss_on_one_side() -> None:
+    # needs: sample_ratio to refuse an empty series; today p is nan
+    with pytest.raises(DataError, match="no customers"):
+        experiments.sample_ratio(arms(), {"a": 0.5, "b": 0.5})
+
+
+# --- differences
+
+
+def welch_by_hand(mine: np.ndarray, theirs: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    parts = [np.var(x, ddof=1) / len(x) for x in (mine, theirs)]
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (mine, theirs), strict=True))
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(sum(parts))
+    centre = np.mean(mine) - np.mean(theirs)
+    return centre, centre - half, centre + half
+
+
+def newcombe_by_hand(x: int, n: int, y: int, m: int, confidence: float) -> tuple[float, float]:
+    z = stats.norm.ppf((1 + confidence) / 2)
+
+    def wilson(count: int, of: int) -> tuple[float, float, float]:
+        half = z * np.sqrt(count * (of - count) / of + z**2 / 4)
+        return count / of, (count + z**2 / 2 - half) / (of + z**2), (count + z**2 / 2 + half) / (of + z**2)
+
+    (p, low, high), (q, q_low, q_high) = wilson(x, n), wilson(y, m)
+    return p - q - np.hypot(p - low, q_high - q), p - q + np.hypot(high - p, q - q_low)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_welch_agrees_with_the_formula_and_with_statsmodels(confidence: float) -> None:
+    rng = np.random.default_rng(3)
+    mine, theirs = rng.lognormal(3, 1, 40), rng.normal(10, 2, 25)
+    found = experiments.welch(mine, theirs, confidence)
+    assert (found.estimate, found.low, found.high) == pytest.approx(welch_by_hand(mine, theirs, confidence))
+    other = CompareMeans(DescrStatsW(mine), DescrStatsW(theirs)).tconfint_diff(1 - confidence, usevar="unequal")
+    assert (found.low, found.high) == pytest.approx(other)
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], []), ([], [])])
+def test_a_difference_needs_two_customers_on_each_side(mine: list[float], theirs: list[float]) -> None:
+    message = f"{len(mine)} against {len(theirs)} customers; a difference needs two on each side"
+    with pytest.raises(DataError, match=message):
+        experiments.welch(np.array(mine), np.array(theirs), 0.95)
+
+
+def outcomes(seed: int = 1, each: int = 60, extra: float = 0.0, segments: str = "AB") -> pd.DataFrame:
+    """Half of every segment mailed; about half buy; the mailed gain ``extra`` sales in the mean."""
+    rng = np.random.default_rng(seed)
+    size = each * len(segments)
+    buys = rng.random(size) < 0.5
+    arm = np.tile(["mailed", "held back"], size // 2)
+    sales = np.where(buys, rng.lognormal(3, 0.6, size), 0.0) + np.where(
+        arm == "mailed", rng.exponential(1, size) * extra, 0
+    )
+    return pd.DataFrame(
+        {
+            "customer_id": [f"C{i:04d}" for i in range(size)],
+            "segment_key": np.repeat(list(segments), each),
+            "arm": arm,
+            "sales": sales,
+            "orders": buys.astype(float),
+        }
+    )
+
+
+def read(
+    table: pd.DataFrame, cost: float | None = 1.0, margin: float | None = 0.3, confidence: float = 0.95
+) -> pd.DataFrame:
+    found = experiments.read_test(
+        table, treated="mailed", control="held back", cost_per_contact=cost, margin_rate=margin, confidence=confidence
+    )
+    return found.set_index("segment_key")
+
+
+def test_every_figure_of_a_row_is_as_computed_by_hand() -> None:
+    table = outcomes()
+    found = read(table, cost=1.5, margin=0.3, confidence=0.9)
+    assert found.index.tolist() == ["A", "B", "all"]
+    for key, row in found.iterrows():
+        part = table if key == "all" else table[table["segment_key"] == key]
+        mine, theirs = part[part["arm"] == "mailed"], part[part["arm"] == "held back"]
+        buyers = [int((side["orders"] > 0).sum()) for side in (mine, theirs)]
+        assert row[["treated", "control", "buyers_treated", "buyers_control"]].tolist() == [
+            len(mine),
+            len(theirs),
+            *buyers,
+        ]
+        assert row["conversion_difference"] == pytest.approx(buyers[0] / len(mine) - buyers[1] / len(theirs))
+        newcombe = newcombe_by_hand(buyers[0], len(mine), buyers[1], len(theirs), 0.9)
+        assert row[["conversion_low", "conversion_high"]].tolist() == pytest.approx(list(newcombe))
+        sales = welch_by_hand(mine["sales"].to_numpy(), theirs["sales"].to_numpy(), 0.9)
+        assert row[["sales_difference", "sales_low", "sales_high"]].tolist() == pytest.approx(list(sales))
+        net = [figure * 0.3 - 1.5 for figure in sales]
+        assert row[["net_benefit", "net_benefit_low", "net_benefit_high"]].tolist() == pytest.approx(net)
+        assert row[["roi", "roi_low", "roi_high"]].tolist() == pytest.approx([figure / 1.5 for figure in net])
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(12, 10), (30, 10), (10, 30), (30, 30)])
+def test_conversion_bounds_stay_between_minus_one_and_one(mine: int, theirs: int) -> None:
+    table = outcomes()
+    table["orders"] = 0.0
+    table.loc[table.index[table["arm"] == "mailed"][:mine], "orders"] = 1.0
+    table.loc[table.index[table["arm"] == "held back"][:theirs], "orders"] = 1.0
+    row = read(table[table["segment_key"] == "A"]).loc["all"]
+    assert -1 <= row["conversion_low"] <= row["conversion_difference"] <= row["conversion_high"] <= 1
+
+
+def test_a_measured_margin_takes_the_place_of_the_assumed_rate() -> None:
+    table = outcomes().assign(margin=lambda t: t["sales"] * 0.5)
+    half, assumed = read(table, margin=0.3), read(outcomes(), margin=0.5)
+    assert half["net_benefit"].tolist() == pytest.approx(assumed["net_benefit"].tolist())
+    assert read(table, margin=None)["net_benefit"].tolist() == pytest.approx(half["net_benefit"].tolist())
+
+
+@pytest.mark.parametrize(("cost", "margin"), [(None, 0.3), (1.0, None), (None, None)])
+def test_without_cost_or_margin_there_is_no_money_figure(cost: float | None, margin: float | None) -> None:
+    found = read(outcomes(), cost=cost, margin=margin)
+    assert (found["word"] == "no money figure: margin or cost not known").all()
+    assert not {"net_benefit", "roi"} & set(found.columns)
+    assert found["sales_low"].notna().all()
+
+
+def test_a_contact_that_costs_nothing_has_no_return_on_its_cost() -> None:
+    found = read(outcomes(), cost=0.0)
+    assert "roi" not in found
+    assert found["net_benefit"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("extra", "cost", "word"), [(40.0, 1.0, "scale"), (0.0, 30.0, "stop"), (0.0, 0.0, "cannot tell")]
+)
+def test_the_word_follows_the_interval(extra: float, cost: float, word: str) -> None:
+    row = read(outcomes(extra=extra), cost=cost).loc["all"]
+    assert row["word"] == word
+    assert bool(row["net_benefit_low"] > 0) is (word == "scale")
+    assert bool(row["net_benefit_high"] < 0) is (word == "stop")
+
+
+@pytest.mark.parametrize(("buyers", "told"), [(9, True), (10, False)])
+@pytest.mark.parametrize("money", [True, False])
+def test_fewer_than_ten_buyers_in_an_arm_give_no_interval(buyers: int, told: bool, money: bool) -> None:
+    table = outcomes(segments="A")
+    held = table.index[table["arm"] == "held back"]
+    table.loc[held, "orders"] = [1.0] * buyers + [0.0] * (len(held) - buyers)
+    row = read(table, cost=1.0 if money else None).loc["A"]
+    assert (row["word"] == "too few buyers to tell") is told
+    bounds = [name for name in row.index if name.endswith(("_low", "_high"))]
+    assert row[bounds].isna().all() == told
+    assert not np.isnan(row["sales_difference"])
+
+
+def test_an_empty_arm_is_refused() -> None:
+    table = outcomes()
+    lost = table[(table["segment_key"] == "A") | (table["arm"] == "mailed")]
+    with pytest.raises(DataError, match="segment B: 30 customers in 'mailed', 0 in 'held back'; both are needed"):
+        read(lost)
+
+
+# --- where the truth is known
+
+
+def test_the_interval_covers_a_planted_net_benefit_in_about_95_of_100_tests() -> None:
+    covered = []
+    for seed in range(400):
+        row = read(outcomes(seed, each=160, extra=6.0, segments="A"), cost=1.0, margin=0.5).loc["all"]
+        covered.append(row["net_benefit_low"] <= 6.0 * 0.5 - 1.0 <= row["net_benefit_high"])
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def differences(seed: int, gains: tuple[float, ...]) -> pd.DataFrame:
+    """What ``read_test`` says of sales, for segments in which the mailed gain the stated means."""
+    rows = []
+    for i, gain in enumerate(gains):
+        part = outcomes(seed * 10 + i, each=160, extra=gain, segments="A")
+        sides = [part.loc[part["arm"] == arm, "sales"].to_numpy() for arm in ("mailed", "held back")]
+        found = experiments.welch(*sides, 0.95)
+        rows.append((chr(65 + i), found.estimate, found.low, found.high))
+    rows.append(("all", 0.0, -1.0, 1.0))
+    return pd.DataFrame(rows, columns=["segment_key", "sales_difference", "sales_low", "sales_high"])
+
+
+def test_segments_with_one_effect_are_seldom_called_different() -> None:
+    p = np.array(
+        [experiments.heterogeneity(differences(seed, (3.0,) * 3), "sales_difference", 0.95)[0] for seed in range(400)]
+    )
+    assert 0.01 < (p < 0.05).mean() < 0.10
+    assert 0.4 < np.median(p) < 0.6
+    assert 0.15 < (p < 0.25).mean() < 0.35
+
+
+def test_segments_with_different_effects_are_told_apart() -> None:
+    p, compared = experiments.heterogeneity(differences(1, (0.0, 0.0, 25.0)), "sales_difference", 0.95)
+    assert p < 0.001
+    assert compared == 3
+
+
+def test_cochrans_q_by_hand() -> None:
+    z = stats.norm.ppf(0.95)
+    table = pd.DataFrame(
+        {
+            "segment_key": ["A", "B", "all"],
+            "net_benefit": [4.0, 0.0, 9.0],
+            "net_benefit_low": [4 - z, -2 * z, 0],
+            "net_benefit_high": [4 + z, 2 * z, 1],
+        }
+    )
+    # standard errors 1 and 2: (4 - 0)^2 / (1 + 4)
+    p, compared = experiments.heterogeneity(table, "net_benefit", 0.9)
+    assert p == pytest.approx(stats.chi2.sf(16 / 5, 1))
+    assert compared == 2
+
+
+@pytest.mark.parametrize("missing", [["B"], ["A", "B"]])
+def test_fewer_than_two_segments_with_an_interval_cannot_differ(missing: list[str]) -> None:
+    table = differences(1, (0.0, 25.0))
+    table.loc[table["segment_key"].isin(missing), "sales_low"] = np.nan
+    assert experiments.heterogeneity(table, "sales_difference", 0.95) == (1.0, 2 - len(missing))
+
+
+# --- planning
+
+
+@pytest.mark.parametrize(
+    ("treated", "control", "confidence", "power"),
+    [(500, 500, 0.95, 0.8), (900, 100, 0.95, 0.8), (300, 700, 0.9, 0.9), (5_000, 5_000, 0.99, 0.8)],
+)
+def test_the_smallest_detectable_difference_follows_the_formula(
+    treated: int, control: int, confidence: float, power: float
+) -> None:
+    values = pd.Series(np.random.default_rng(2).lognormal(3, 1, 400))
+    expected = (
+        (stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(power))
+        * values.std()
+        * np.sqrt(1 / treated + 1 / control)
+    )
+    found = experiments.smallest_detectable(values, treated, control, confidence, power)
+    assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_a_test_needs_two_customers_on_each_side() -> None:
+    with pytest.raises(ParameterError, match="1 against 90 customers; a test needs at least two on each side"):
+        experiments.smallest_detectable(pd.Series([1.0, 2.0]), 1, 90, 0.95)
+
+
+@pytest.mark.parametrize(("cost", "margin", "sales"), [(1.0, 0.25, 4.0), (0.6, 1.0, 0.6), (0.0, 0.3, 0.0)])
+def test_break_even_sales_pay_for_the_contact(cost: float, margin: float, sales: float) -> None:
+    assert experiments.break_even_sales(cost, margin) == pytest.approx(sales)
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.2, 1.01, 25.0])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(
+        ParameterError, match=rf"margin_rate == {margin}; it must be above 0 and at most 1, e\.g\. 0\.25"
+    ):
+        experiments.break_even_sales(1.0, margin)
+
+
+def test_a_figure_is_stated_or_not_known() -> None:
+    assert experiments.stated([]) is None
+    assert experiments.stated([0.25]) == 0.25
+    assert experiments.stated([0.0]) == 0.0
+    with pytest.raises(
+        ParameterError, match=r"\[0.2, 0.3\]; give one figure, as a list of one, or leave the list empty"
+    ):
+        experiments.stated([0.2, 0.3])
+
+
+def test_the_break_even_sentence_is_arithmetic() -> None:
+    told = experiments.break_even_sentence("USD")
+    assert "5.00 USD of extra sales at a margin of 20%, 2.50 USD at 40%" in told
+
+
+# --- from tables to a test
+
+SHOP = generate_shop(600, 4)
+AUTUMN = campaigns.Campaign("autumn", date(2025, 10, 1), date(2025, 11, 11), "randomised")
+
+
+@pytest.fixture(scope="module")
+def shop_test() -> randomised.Test:
+    return read_shop(SHOP.tables["contacts"])[0]
+
+
+def read_shop(contacts: pd.DataFrame) -> list[randomised.Test]:
+    frozen = SHOP.truth.rename(columns={"kind": "segment_key"}).assign(campaign_id="autumn")
+    return randomised.read_all(
+        connect().create_table(f"experiments_{next(NUMBER)}", SHOP.tables["transactions"]),
+        SHOP.tables["assignments"],
+        contacts,
+        SHOP.tables["campaigns"],
+        [AUTUMN],
+        frozen.iloc[20:],
+        cost=None,
+        margin=None,
+        confidence=0.95,
+    )
+
+
+def test_a_campaign_by_lot_is_read_with_its_own_cost_and_margin(shop_test: randomised.Test) -> None:
+    assert (shop_test.campaign_id, shop_test.arm, shop_test.value) == ("autumn", "mailed", "net_benefit")
+    assert shop_test.ratio.fits
+    overall = shop_test.overall
+    assert overall["treated"] + overall["control"] == 600
+    assert overall["net_benefit_low"] < SHOP.net_benefit < overall["net_benefit_high"]
+    assert shop_test.money_from == f"Margin: measured; cost of a contact: {COST_PER_CONTACT:g}, stated by the source."
+    assert shop_test.label == ""
+    assert shop_test.title.startswith("campaign autumn: extra profit per customer mailed, likely between ")
+    assert "none" in set(shop_test.table["segment_key"]), "customers without a frozen segment stay in the count"
+    assert shop_test.to_dict()["rows"][-1]["segment_key"] == "all"
+
+
+def test_without_contacts_the_arm_called_held_back_is_the_control(shop_test: randomised.Test) -> None:
+    again = read_shop(SHOP.tables["contacts"].iloc[:0])[0]
+    pd.testing.assert_frame_equal(again.table, shop_test.table)
+
+
+@pytest.mark.parametrize(
+    ("named", "reached", "control"),
+    [
+        (["x", "y"], ["x"], "y"),
+        (["x", "Control"], [], "Control"),
+        (["x", "y", "holdout"], [], "holdout"),
+        (["x", "y", "z"], ["x", "z"], "y"),
+        (["x", "y"], [], None),
+        (["x", "y"], ["x", "y"], None),
+        (["x", "y", "z"], ["x"], None),
+    ],
+)
+def test_the_control_is_the_arm_nobody_reached(named: list[str], reached: list[str], control: str | None) -> None:
+    mine = pd.DataFrame({"customer_id": named, "arm": named})
+    if control is not None:
+        assert randomised.control_arm(mine, pd.Series(reached, dtype="str"), "autumn") == control
+        return
+    with pytest.raises(DataError, match=r"campaign autumn: arms .* exactly one must be the control; check contacts"):
+        randomised.control_arm(mine, pd.Series(reached, dtype="str"), "autumn")
+
+
+def test_no_test_is_said_so() -> None:
+    assert randomised.sentences([]) == ["No campaign was decided by lot, so no effect can be measured on these data."]
+    assert randomised.to_table([]).columns.tolist() == ["campaign_id"]
