@@ -72,10 +72,10 @@ class TableContract:
 
 
 def _table(name: str, required: str, optional: str, key: str = "", enables: str = "") -> TableContract:
-    pairs = [(*item.split(":"), True) for item in required.split()] + [
-        (*item.split(":"), False) for item in optional.split()
-    ]
-    columns = tuple(Column(name, kind, needed) for name, kind, needed in pairs)
+    def read(text: str, needed: bool) -> list[Column]:
+        return [Column(item.partition(":")[0], item.partition(":")[2], needed) for item in text.split()]
+
+    columns = tuple(read(required, True) + read(optional, False))
     return TableContract(name, columns, tuple(key.split()), enables)
 
 

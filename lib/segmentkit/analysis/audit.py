@@ -295,8 +295,10 @@ def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
         if share > max_bad_share or row.rows_kept == 0:
             raise AuditError(
                 f"table {row.table}: {row.rows_quarantined:,} of {row.rows_read:,} rows ({share:.1%}) fail the audit, "
-                f"max_bad_share == {max_bad_share:g}; commonest: {row.commonest_rule!r} ({row.rows_of_that_rule:,} rows); "
-                f"see quarantine/{row.table}.parquet, mend the file or the source, or allow more with -p max_bad_share=..."
+                f"max_bad_share == {max_bad_share:g}; commonest: {row.commonest_rule!r} "
+                f"({row.rows_of_that_rule:,} rows); "
+                f"see quarantine/{row.table}.parquet, mend the file or the source, or allow more with -p "
+                "max_bad_share=..."
             )
 
 
@@ -359,7 +361,8 @@ def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
         .iloc[0]
     )
     said = [
-        f"{int(facts.negative):,} lines have a negative amount (returns), {facts.negative_sum:,.2f} in all; they stay in.",
+        f"{int(facts.negative):,} lines have a negative amount (returns), {facts.negative_sum:,.2f} in all; they "
+        "stay in.",
         f"{int(facts.zero):,} lines have an amount of zero; they stay in and count as purchases.",
     ]
     for row in units[~units["plausible"]].itertuples():
@@ -434,7 +437,8 @@ def calendar_sentence(weeks: pd.DataFrame, currency: str) -> str:
     if whole.empty:
         return f"The data fill no whole week; {len(weeks)} are begun."
     return (
-        f"Sales in {len(whole)} full weeks run from {whole['sales'].min():,.0f} to {whole['sales'].max():,.0f} {currency}; "
+        f"Sales in {len(whole)} full weeks run from {whole['sales'].min():,.0f} to {whole['sales'].max():,.0f} "
+        f"{currency}; "
         f"{len(weeks) - len(whole)} weeks that the data do not fill are left out."
     )
 

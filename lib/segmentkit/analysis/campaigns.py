@@ -56,8 +56,10 @@ def choose(campaigns: pd.DataFrame, contacts: pd.DataFrame, wanted: Sequence[str
             raise ParameterError(f"campaign_ids holds {name!r}; the source knows {', '.join(sorted(known))}")
         if name not in readable:
             raise ParameterError(
-                f"campaign_ids holds {name!r} ({known[name].start} to {known[name].end}), but {FEWEST_DAYS_BEFORE} days before "
-                f"it, or its end, lie outside the data ({seen.start} to {seen.as_of}); choose from {', '.join(readable)}"
+                f"campaign_ids holds {name!r} ({known[name].start} to {known[name].end}), but "
+                f"{FEWEST_DAYS_BEFORE} days before "
+                f"it, or its end, lie outside the data ({seen.start} to {seen.as_of}); choose from "
+                f"{', '.join(readable)}"
             )
     return sorted((known[name] for name in (list(wanted) or readable[:3])), key=lambda c: (c.start, c.campaign_id))
 

@@ -256,7 +256,8 @@ class Segmentation:
 
     def labels(self, segments: pd.DataFrame) -> np.ndarray:
         """Segment keys as whole numbers, 0 for the first key."""
-        return segments["segment_key"].map({key: i for i, key in enumerate(self.keys)}).to_numpy()
+        numbers: np.ndarray = segments["segment_key"].map({key: i for i, key in enumerate(self.keys)}).to_numpy()
+        return numbers
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for ``model.json``."""

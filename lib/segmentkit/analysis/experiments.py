@@ -227,6 +227,7 @@ def break_even_sentence(currency: str) -> str:
     """What a unit of cost must bring, at two margins: arithmetic, not data."""
     low, high = 0.2, 0.4
     return (
-        f"Each {currency} spent on a contact must bring {1 / low:.2f} {currency} of extra sales at a margin of {low:.0%}, "
+        f"Each {currency} spent on a contact must bring {1 / low:.2f} {currency} of extra sales at a margin of "
+        f"{low:.0%}, "
         f"{1 / high:.2f} {currency} at {high:.0%}. The margin is yours to state."
     )

@@ -62,13 +62,14 @@ class Test:
 
     def _finding(self) -> str:
         row, prefix = self.overall, self.value.removesuffix("_difference")
+        name = "" if self.truth is not None else f"campaign {self.campaign_id}: "
         what = "extra profit" if self.value == "net_benefit" else "extra sales"
         if not self.ratio.fits:
-            return f"campaign {self.campaign_id}: not read, the sample ratio is off"
+            return f"{name}not read, the sample ratio is off"
         if pd.isna(row[f"{prefix}_low"]):
-            return f"campaign {self.campaign_id}: too few buyers to tell"
+            return f"{name}too few buyers to tell"
         low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
-        return f"campaign {self.campaign_id}: {what} per customer {self.arm}, likely between {low:,.2f} and {high:,.2f}"
+        return f"{name}{what} per customer {self.arm}, likely between {low:,.2f} and {high:,.2f}"
 
     @property
     def sentence(self) -> str:
@@ -76,7 +77,7 @@ class Test:
         told = (
             f"the {self.compared} segments differ in their effect (p {self.difference_p:.2g}, one test)"
             if self.difference_p < 0.05
-            else f"that the {self.compared} segments differ in their effect cannot be told (p {self.difference_p:.2g}, one test)"
+            else f"whether the {self.compared} segments differ cannot be told (p {self.difference_p:.2g}, one test)"
         )
         return f"{self.title}. Sample ratio: {self.ratio.sentence} {self.money_from} Between segments: {told}."
 
@@ -180,7 +181,7 @@ def control_arm(mine: pd.DataFrame, reached_ids: pd.Series, campaign_id: str) ->
             f"campaign {campaign_id}: arms {sorted(set(mine['arm']))}, of which {left or 'none'} went without contact; "
             "exactly one must be the control; check contacts, or call it control"
         )
-    return left[0]
+    return str(left[0])
 
 
 def _both_arms_only(outcomes: pd.DataFrame) -> pd.DataFrame:

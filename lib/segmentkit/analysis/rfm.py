@@ -1,6 +1,7 @@
 """RFM: scores with ties kept together, and named classes that exclude one another in a stated order."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def score(values: pd.Series, bins: int, *, high_is_good: bool = True, cuts: Sequ
     Raises:
         ParameterError: cuts are not ascending or not ``bins - 1`` of them.
     """
-    if len(cuts) and (len(cuts) != bins - 1 or any(a >= b for a, b in zip(cuts, cuts[1:], strict=False))):
+    if len(cuts) and (len(cuts) != bins - 1 or any(a >= b for a, b in pairwise(cuts))):
         raise ParameterError(f"cuts == {list(cuts)}; they must be {bins - 1} ascending numbers for {bins} bins")
     points = np.asarray(cuts, dtype=float) if len(cuts) else quantile_cuts(values, bins)
     rank = np.searchsorted(points, values.to_numpy(dtype=float), side="left")
@@ -46,7 +47,8 @@ def score(values: pd.Series, bins: int, *, high_is_good: bool = True, cuts: Sequ
 def quantile_cuts(values: pd.Series, bins: int) -> np.ndarray:
     """The ``bins - 1`` inner quantiles of the values, each an observed value."""
     shares = np.arange(1, bins) / bins
-    return np.quantile(values.to_numpy(dtype=float), shares, method="inverted_cdf")
+    cuts: np.ndarray = np.quantile(values.to_numpy(dtype=float), shares, method="inverted_cdf")
+    return cuts
 
 
 def classify(features: pd.DataFrame, bins: int = 5) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def generate_shop(customers: int = 2_000, seed: int = 11) -> Shop:
     acquired = rng.uniform(0, 150, customers)
     own = [_own_habits(rng, KINDS[kind]) for kind in kinds]
     orders = pd.concat([_orders_of(rng, i, kind, acquired[i]) for i, kind in enumerate(own)], ignore_index=True)
-    extra = pd.concat([_extra_of(rng, i, own[i]) for i in np.flatnonzero(mailed)], ignore_index=True)
+    extra = pd.concat([_extra_of(rng, int(i), own[i]) for i in np.flatnonzero(mailed)], ignore_index=True)
     lines = pd.concat([orders, extra], ignore_index=True).sort_values(["ordered_at", "customer"], ignore_index=True)
     truth = pd.DataFrame(
         {

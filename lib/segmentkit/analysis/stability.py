@@ -160,7 +160,8 @@ def judge(measured: Stability, null: NullTest, *, stability_floor: float = 0.70,
         raise DataError("no bootstrap pairs; set bootstrap_pairs to 1 or more")
     stable, related = measured.mean >= stability_floor, null.p <= level
     figures = (
-        f"agreement over {len(measured.pairs)} pairs of bootstrap samples {measured.mean:.2f} (floor {stability_floor:g}); "
+        f"agreement over {len(measured.pairs)} pairs of bootstrap samples {measured.mean:.2f} (floor "
+        f"{stability_floor:g}); "
         f"p {null.p:.3g} against {len(null.copies)} copies with unrelated columns"
     )
     if stable and related:
@@ -183,7 +184,8 @@ def segment_word(jaccard: float) -> str:
 def sentence(measured: Stability, customers: int) -> str:
     """Global stability in words."""
     return (
-        f"{len(measured.pairs)} pairs of bootstrap samples agree to {measured.mean:.2f} on average (adjusted Rand; from "
+        f"{len(measured.pairs)} pairs of bootstrap samples agree to {measured.mean:.2f} on average (adjusted "
+        "Rand; from "
         f"{min(measured.pairs):.2f} to {max(measured.pairs):.2f}), on {measured.rows:,} of {customers:,} customers."
     )
 

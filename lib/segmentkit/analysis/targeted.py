@@ -69,11 +69,13 @@ class NotRandomised:
     def sentence(self) -> str:
         """The reading in words."""
         told = (
-            f"Campaign {self.campaign_id}: the {self.reached:,} customers it reached spent {self.during.estimate:+,.0f} each "
-            f"against the {self.others:,} others while it ran, and {self.before.estimate:+,.0f} in the {self.days} days before it began"
+            f"Campaign {self.campaign_id}: the {self.reached:,} customers it reached spent "
+            f"{self.during.estimate:+,.0f} each "
+            f"against the {self.others:,} others while it ran, and {self.before.estimate:+,.0f} in the "
+            f"{self.days} days before it began"
         )
         if not self.failed:
-            return f"{told}. No overlap check fails, but it was not randomised: the difference describes, it does not prove."
+            return f"{told}. No check fails, but it was not randomised: the difference describes, it does not prove."
         return f"{told}. What it caused cannot be told: " + "; ".join(self.failed) + "."
 
     def to_row(self) -> dict[str, Any]:
@@ -183,7 +185,8 @@ def propensity(features: pd.DataFrame, treated: np.ndarray) -> np.ndarray:
     folds = min(5, int(treated.sum()), int((~treated).sum()))
     model = LogisticRegression(max_iter=1000)
     chance: np.ndarray = cross_val_predict(model, values, treated, cv=folds, method="predict_proba")[:, 1]
-    return np.clip(chance, 1e-3, 1 - 1e-3)
+    clipped: np.ndarray = np.clip(chance, 1e-3, 1 - 1e-3)
+    return clipped
 
 
 def _other_campaigns(contacts: pd.DataFrame, campaigns: pd.DataFrame, campaign: Campaign) -> pd.Series:

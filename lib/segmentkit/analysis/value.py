@@ -66,7 +66,7 @@ def lifetime_note(first: FirstPurchases) -> str:
     Both need each customer's true start; where first purchases were not observed, tenure is an artefact.
     """
     if first.observed:
-        return "First purchases were observed, so lifetime value could be modelled; this notebook shows observed value only."
+        return "First purchases were observed: lifetime value could be modelled; this shows observed value only."
     return (
         "Customer lifetime value and acquisition cost are not computed: first purchases not observed "
         f"({first.in_first_month:,} of {first.customers:,} customers already buy in the first 31 days of the data)."
@@ -92,7 +92,8 @@ def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
 def segments_sentence(values: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Customers and sales of every segment in words."""
     parts = [
-        f"{row.segment_key} ({names[row.segment_key].lower()}) {row.share_of_customers:.0%} of customers and {row.share_of_sales:.0%} of sales"
+        f"{row.segment_key} ({names[row.segment_key].lower()}) {row.share_of_customers:.0%} of customers and "
+        f"{row.share_of_sales:.0%} of sales"
         for row in values[values["segment_key"] != "all"].itertuples()
     ]
     return "Segments: " + "; ".join(parts) + "."

@@ -1,5 +1,6 @@
 """Figures of the data: weeks, units, distributions, value, cohorts, classes, hours."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,19 +153,28 @@ def week_clock(hours: pd.DataFrame, time_zone: str) -> Figure:
     return made
 
 
-def attributes(customers: pd.DataFrame, names: Sequence[str], everyone: int) -> Figure:
-    """Counts of each attribute's values, of those customers who state it."""
+def attributes(customers: pd.DataFrame, names: Sequence[str], everyone: int, limit: int = 12) -> Figure:
+    """Counts of each attribute's values, of those customers who state it; at most eight attributes."""
     shown = list(names)[:8]
-    rows = -(-len(shown) // 2)
-    made, axes = style.figure(0.5 + 2.1 * rows, columns=2, rows=rows, squeeze=False)
+    counts = {name: customers[name].value_counts().head(limit) for name in shown}
+    pairs = [shown[i : i + 2] for i in range(0, len(shown), 2)]
+    heights = [0.9 + 0.24 * max(len(counts[name]) for name in pair) for pair in pairs]
+    made, axes = style.figure(0.5 + sum(heights), columns=2, rows=len(pairs), squeeze=False, height_ratios=heights)
     for ax, name in zip(axes.flat, shown, strict=False):
-        counts = customers[name].value_counts().head(8).sort_index(ascending=False)
-        ax.barh([str(value) for value in counts.index], counts, color=style.COLOURS[0])
-        ax.set_title(f"{style.readable(name)} ({int(customers[name].notna().sum()):,} stated)")
+        own = counts[name].sort_index(key=lambda index: [_natural(str(value)) for value in index], ascending=False)
+        ax.barh([str(value) for value in own.index], own, color=style.COLOURS[0])
+        values = customers[name].nunique()
+        more = f", {limit} commonest of {values} values" if values > limit else ""
+        ax.set_title(f"{style.readable(name)} ({int(customers[name].notna().sum()):,} stated{more})")
     for ax in list(axes.flat)[len(shown) :]:
         ax.set_axis_off()
-    style.title(
-        made,
-        f"Attributes are known for {len(customers):,} of {everyone:,} customers ({len(customers) / everyone:.0%})",
-    )
+    left_out = f"; {len(names) - 8} more attributes not drawn" if len(names) > 8 else ""
+    share = len(customers) / everyone
+    style.title(made, f"Attributes are known for {len(customers):,} of {everyone:,} customers ({share:.0%}){left_out}")
     return made
+
+
+def _natural(text: str) -> str:
+    """Sort key that puts 15-24K before 100-124K, and Under 15K before both."""
+    found = re.search(r"\d+", text)
+    return f"{int(found.group()):012d}{text[0].isdigit():d}{text}" if found else f"~{text}"

@@ -11,6 +11,8 @@ from segmentkit.analysis.randomised import Test
 from segmentkit.analysis.targeted import NotRandomised
 from segmentkit.display import style
 
+FEW = 10
+
 
 def response_rates(rates: pd.DataFrame, action: str) -> Figure:
     """Share of the reached who answered, per campaign and frozen segment, with intervals on one scale."""
@@ -18,26 +20,25 @@ def response_rates(rates: pd.DataFrame, action: str) -> Figure:
     made, axes = style.figure(4.0, columns=len(campaigns), sharey=True, sharex=True, squeeze=False)
     keys = style.names_in_order([key for key in rates["segment_key"].unique() if key not in {"all", "none"}])
     y = {key: i for i, key in enumerate([*keys, "all"][::-1])}
+    reach = rates.loc[rates["reached"] >= FEW, "high"].max() * 1.6
     for ax, campaign in zip(axes[0], campaigns, strict=True):
         own = rates[(rates["campaign_id"] == campaign) & rates["segment_key"].isin(y)]
         for row in own.itertuples():
-            index = keys.index(row.segment_key) if row.segment_key in keys else 6
-            ax.plot([row.low, row.high], [y[row.segment_key]] * 2, color=style.colour(index), lw=2)
-            ax.plot(row.rate, y[row.segment_key], marker=style.marker(index), color=style.colour(index), ms=7)
+            index, at = keys.index(row.segment_key) if row.segment_key in keys else 6, y[row.segment_key]
+            told, end = f"{row.responders:,} of {row.reached:,}", row.high
+            if row.reached < FEW:
+                told, end = f"{told}: too few", 0.0
+            else:
+                ax.plot([row.low, row.high], [at] * 2, color=style.colour(index), lw=2)
+                ax.plot(row.rate, at, marker=style.marker(index), color=style.colour(index), ms=7)
             ax.annotate(
-                f"{row.responders} of {row.reached}",
-                (row.high, y[row.segment_key]),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=style.QUIET,
+                told, (end, at), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8, color=style.QUIET
             )
         ax.set(
             title=f"campaign {campaign}",
             yticks=list(y.values()),
             yticklabels=list(y),
-            xlim=(0, min(1.0, rates.loc[rates["reached"] >= 10, "high"].max() * 1.6)),
+            xlim=(0, min(1.0, reach)),
         )
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0][0].set_ylabel("segment before the campaign")
@@ -72,7 +73,7 @@ def before_and_during(readings: Sequence[NotRandomised], currency: str) -> Figur
     ax.set(xlabel=f"sales per customer, reached minus others, {currency}", ylim=(-0.6, len(readings) - 0.4))
     ax.set_xlim(min(0.0, *ends) * 1.15, max(0.0, *ends) * 1.28)
     share = np.mean([r.before.estimate / r.during.estimate for r in readings if r.during.estimate])
-    style.title(made, f"The gap was there before: on average {share:.0%} of it, when no mailing could have worked")
+    style.title(made, f"Before they began, the gap was {share:.0%} as large as while they ran")
     return made
 
 

@@ -17,14 +17,13 @@ from segmentkit.display import style
 def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -> Figure:
     """Stability (all customers together, and the weakest segment) and silhouette for every k."""
     made, (left, right) = style.figure(4.0, columns=2, width_ratios=(3, 2))
-    for index, (column, label) in enumerate(
-        (
-            ("stability", "all together\n(adjusted Rand)"),
-            ("worst_segment_stability", "weakest segment\n(Jaccard)"),
-        )
-    ):
+    lines = {"stability": "all together\n(adjusted Rand)", "worst_segment_stability": "weakest segment\n(Jaccard)"}
+    last = evidence.iloc[-1]
+    upper = max(lines, key=lambda column: float(last[column]))
+    for index, (column, label) in enumerate(lines.items()):
         left.plot(evidence["k"], evidence[column], marker=style.marker(index), color=style.colour(index), lw=1.8)
-        style.label_end(left, evidence["k"].iloc[-1], evidence[column].iloc[-1], label, style.colour(index))
+        # the two lines often end close together: one label goes up, the other down
+        style.label_end(left, last["k"], last[column], label, style.colour(index), up=column == upper)
     left.axhline(stability_floor, color=style.QUIET, lw=1, ls="--")
     left.annotate(
         f"floor {stability_floor:g}",
@@ -50,10 +49,8 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
         "analyst": "set by the analyst",
         "most stable": "the most stable; none meets the floors",
     }
-    style.title(
-        made,
-        f"{choice.k} segments, {who[choice.decided_by]}; the silhouette alone would take {choice.silhouette_k}",
-    )
+    told = f"{choice.k} segments, {who[choice.decided_by]}"
+    style.title(made, f"{told}; the silhouette alone would take {choice.silhouette_k}")
     return made
 
 
@@ -72,7 +69,8 @@ def sizes(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     best = table.iloc[-1]
     style.title(
         made,
-        f"Segment {best['segment_key']} is {best['share_of_customers']:.0%} of customers and {best['share_of_sales']:.0%} of sales",
+        f"Segment {best['segment_key']} is {best['share_of_customers']:.0%} of customers and "
+        f"{best['share_of_sales']:.0%} of sales",
     )
     return made
 
@@ -135,7 +133,8 @@ def segment_map(drawn: CustomerMap, segments: pd.DataFrame) -> Figure:
     ax.spines[["left", "bottom"]].set_visible(False)
     style.title(
         made,
-        f"{drawn.drawn:,} of {drawn.customers:,} customers; {drawn.trust:.0%} trustworthy as a picture of who is near whom",
+        f"{drawn.drawn:,} of {drawn.customers:,} customers; {drawn.trust:.0%} trustworthy as a picture of who is "
+        "near whom",
     )
     return made
 
@@ -173,7 +172,8 @@ def segment_stability(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     held = int((table["stability"] >= SOUND).sum())
     style.title(
         made,
-        f"{held} of {len(table)} segments hold: the weakest is {table.loc[table['stability'].idxmin(), 'segment_key']} at {table['stability'].min():.2f}",
+        f"{held} of {len(table)} segments hold: the weakest is "
+        f"{table.loc[table['stability'].idxmin(), 'segment_key']} at {table['stability'].min():.2f}",
     )
     return made
 
@@ -183,19 +183,14 @@ def null_comparison(null: NullTest, k: int) -> Figure:
     made, ax = style.figure(3.4)
     ax.hist(null.copies, bins=min(25, max(5, len(null.copies) // 3)), color=style.COLOURS[5], edgecolor="white")
     ax.axvline(null.stability, color=style.COLOURS[1], lw=2.2)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.25)
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    label, place = f"your data: {null.stability:.2f}", (null.stability, ax.get_ylim()[1] * 0.93)
     ax.annotate(
-        f"your data: {null.stability:.2f}",
-        (null.stability, ax.get_ylim()[1] * 0.92),
-        xytext=(-6, 0),
-        textcoords="offset points",
-        ha="right",
-        color=style.COLOURS[1],
+        label, place, xytext=(-6, 0), textcoords="offset points", ha="right", va="center", color=style.COLOURS[1]
     )
-    ax.set(
-        xlabel=f"stability of {k} segments (mean adjusted Rand)",
-        ylabel="copies",
-        xlim=(min(0.0, *null.copies), 1.02),
-    )
+    ax.set(xlabel=f"stability of {k} segments (mean adjusted Rand)", ylabel="copies")
+    ax.set_xlim(min(0.0, *null.copies), 1.02)
     beaten = int(sum(copy < null.stability for copy in null.copies))
     style.title(
         made,

@@ -53,9 +53,10 @@ def title(made: Figure, text: str) -> None:
     made.suptitle(_wrapped(text, 78), x=0.01, ha="left", fontsize=12.5, fontweight="bold", color=INK)
 
 
-def label_end(ax: Axes, x: float, y: float, text: str, colour_: str = INK) -> None:
-    """A direct label at the end of a line, in place of a legend."""
-    ax.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", va="center", color=colour_, fontsize=9.5)
+def label_end(ax: Axes, x: float, y: float, text: str, colour_: str, *, up: bool) -> None:
+    """A direct label at the end of a line, in place of a legend; above or below the line's end."""
+    va, shift = ("bottom", -4) if up else ("top", 4)
+    ax.annotate(text, (x, y), xytext=(8, shift), textcoords="offset points", va=va, color=colour_, fontsize=9.5)
 
 
 def readable(feature: str) -> str:

@@ -6,15 +6,41 @@ from typing import Any
 Money = Callable[[float | None], str]
 
 WORDS = [
-    ("Segment", "A group of customers cut by what they did. Its letter stays; its name is made from evidence each time."),
-    ("Safe to plan on", "Other customers from the same market would have given nearly the same groups. In the method's words: a repeatable cut. It does not mean that the groups are separate in nature."),
-    ("A convenient cut", "The borders could as well lie elsewhere. Useful for managing, not a discovery. In the method's words: a managerial cut."),
-    ("Found again", "In many random re-samples of the customers, how well the same segment comes back; 1 is always and exactly (mean best Jaccard)."),
-    ("Likely between", "An interval with 95 % confidence unless the run says otherwise: of many such intervals, that share covers the truth."),
-    ("Not identified", "These data cannot separate what a campaign caused from whom it was sent to. No arithmetic can mend it; a lottery next time can."),
+    (
+        "Segment",
+        "A group of customers cut by what they did. Its letter stays; its name is made from evidence each time.",
+    ),
+    (
+        "Safe to plan on",
+        "Other customers from the same market would have given nearly the same groups. In the method's words: a "
+        "repeatable cut. It does not mean that the groups are separate in nature.",
+    ),
+    (
+        "A convenient cut",
+        "The borders could as well lie elsewhere. Useful for managing, not a discovery. In the method's words: a "
+        "managerial cut.",
+    ),
+    (
+        "Found again",
+        "In many random re-samples of the customers, how well the same segment comes back; 1 is always and exactly "
+        "(mean best Jaccard).",
+    ),
+    (
+        "Likely between",
+        "An interval, with 95 % confidence unless the run's parameters say otherwise: of many such intervals, that "
+        "share covers the truth.",
+    ),
+    (
+        "Not identified",
+        "These data cannot separate what a campaign caused from whom it was sent to. No arithmetic can mend it; a "
+        "lottery next time can.",
+    ),
     ("Not proven", "Sales that would be credited to a campaign by habit. They may have come anyway."),
-    ("Measured, assumed, not known", "Where a money figure comes from: the data, somebody's parameter, or nowhere."),
-]  # fmt: skip
+    (
+        "Measured, assumed, not known",
+        "Where a money figure comes from: the data, somebody's parameter, or nowhere.",
+    ),
+]
 
 
 def _card(question: str, answer: str, sure: str, figures: list[str], link: str, tone: str = "") -> dict[str, Any]:
@@ -31,7 +57,8 @@ def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
     checks, choice = found["validated"], found["clustered"]
     weak = [row for row in checks["segments"] if row["word"] != "holds"]
     sure = (
-        f"each of the {len(checks['segments'])} is found again in re-samples; they are a repeatable cut, not proof of separate groups."
+        f"each of the {len(checks['segments'])} is found again in re-samples; they are a repeatable cut, not "
+        "proof of separate groups."
         if not weak
         else f"{', '.join(row['segment_key'] for row in weak)}: membership is doubtful; the others hold."
     )
@@ -60,8 +87,12 @@ def _campaigns(found: dict[str, Any], money: Money) -> dict[str, Any]:
         return _tested(readable[0], question, link, money)
     if measured["readings"]:
         lost = [r for r in measured["readings"] if r["verdict"] == "not identified"]
-        answer = "Cannot tell, because the customers who were reached were already the better ones."
-        sure = f"sure that it cannot be told for {len(lost)} of {len(measured['readings'])}: the gap was there before the first mailing."
+        before = [r for r in measured["readings"] if r["before_low"] > 0]
+        answer = "Cannot tell, because who was reached was chosen, not drawn by lot."
+        if len(before) == len(measured["readings"]):
+            answer = "Cannot tell, because the customers who were reached were already the better ones."
+        of = f"{len(lost)} of {len(measured['readings'])}"
+        sure = f"sure that it cannot be told for {of} read here; the checks that fail are below."
         return _card(question, answer, sure, [r["sentence"] for r in measured["readings"]], link, "cannot")
     sure = "the source holds no campaign that can be read; see what would make it possible below."
     return _card(question, "Nothing can be said.", sure, [measured["lifetime"]], link, "cannot")
@@ -75,7 +106,7 @@ def _tested(test: dict[str, Any], question: str, link: str, money: Money) -> dic
     if low is None:
         answer = "Cannot tell, because too few customers bought."
     elif low <= 0 <= high:
-        answer = f"Cannot tell yet: {what} per customer {test['arm']}, likely between {money(low)} and {money(high)}, which includes nothing."
+        answer = f"Cannot tell yet: {what} per customer {test['arm']}, likely between {money(low)} and {money(high)}."
     else:
         answer = f"{what.capitalize()} per customer {test['arm']}, likely between {money(low)} and {money(high)}."
     words = ", ".join(f"{r['segment_key']} {r['word']}" for r in test["rows"] if r["segment_key"] != "all")
@@ -91,7 +122,8 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
     if doubtful:
         answer += f" The column {', '.join(doubtful)} mixes units and is not used."
     bridge = {row["step"]: row["amount"] for row in data["bridge"]}
-    sure = f"every row read is either kept or in quarantine; {money(bridge['analysed'])} of {money(bridge['read from the source'])} is analysed."
+    read, analysed = money(bridge["read from the source"]), money(bridge["analysed"])
+    sure = f"every row read is either kept or in quarantine; {analysed} of {read} is analysed."
     figures = [*data["findings"], *(f"No {gap['table']}: {gap['enables']} is switched off." for gap in data["missing"])]
     return _card(
         "Can we trust the data?", answer, sure, figures, "record_01_data_collection.html", "" if doubtful else "good"
@@ -104,7 +136,8 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
     for row in found["measured"].get("not_proven", []):
         if row["verdict"] == "not identified":
             steps.append(
-                f"Next time a campaign like {row['campaign_id']} goes out, hold back {row['hold_back']:,} customers by lot. "
+                f"Next time a campaign like {row['campaign_id']} goes out, hold back {row['hold_back']:,} "
+                "customers by lot. "
                 f"An effect of {money(row['detectable'])} or more per customer would then be found."
             )
             break

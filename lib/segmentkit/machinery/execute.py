@@ -89,7 +89,7 @@ def execute(
     except PapermillExecutionError as error:
         return _from_cell(stage, error)
     except CellTimeoutError:
-        told = f"{stage} took longer than its limit of {seconds:g} seconds; allow more with --stage-seconds N, or try --quick"
+        told = f"{stage} took longer than its limit of {seconds:g} s; allow more with --stage-seconds N, or try --quick"
         return Outcome(TIMED_OUT, told)
     except DeadKernelError:
         told = f"{stage}: the kernel was killed, most often for want of memory; close other programs, then --resume"

@@ -11,9 +11,21 @@ from segmentkit.machinery.files import read_json, sha256, sha256_of_files, write
 from segmentkit.machinery.paths import project_root
 
 PACKAGES = (
-    "pandas numpy scipy scikit-learn statsmodels seaborn matplotlib umap-learn papermill nbconvert "
-    "ibis-framework duckdb pyarrow jupyterlab"
-).split()
+    "pandas",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "seaborn",
+    "matplotlib",
+    "umap-learn",
+    "papermill",
+    "nbconvert",
+    "ibis-framework",
+    "duckdb",
+    "pyarrow",
+    "jupyterlab",
+)
 
 
 class Manifest:

@@ -126,7 +126,7 @@ def convert(parameter: Parameter, value: Any) -> Value:
         value = [part.strip().strip("\"'") for part in text.split(",")] if text.strip() else []
     if not isinstance(value, list):
         raise ParameterError(_wrong_type(parameter, value))
-    return [_convert_one(parameter, scalar, item) for item in value]  # type: ignore[return-value]
+    return [_convert_one(parameter, scalar, item) for item in value]
 
 
 def _convert_one(parameter: Parameter, scalar: type, value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Progress that a person and a log file can both read: one line a cell, with stage, cell and elapsed time."""
 
 import json
-import sys
 import threading
 import time
 from pathlib import Path
@@ -66,9 +65,8 @@ def _resident(process: Any) -> int:
     import psutil
 
     try:
-        if sys.platform.startswith("linux"):
-            return int(process.memory_full_info().pss)
-        return int(process.memory_info().rss)
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.rss))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
 

@@ -3,37 +3,42 @@
 import re
 from pathlib import Path
 
+import bleach
 import nbformat
 from nbconvert import HTMLExporter
-from traitlets.config import Config
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 _TAGS = (
-    "a b blockquote br caption code dd div dl dt em h1 h2 h3 h4 hr i li ol p pre span strong sub sup "
-    "table tbody td tfoot th thead tr ul"
+    "a b br caption code div em h1 h2 h3 h4 hr i li ol p pre span strong sub sup table tbody td tfoot th thead tr ul"
 )
-_ATTRIBUTES = ["class", "id", "href", "title", "colspan", "rowspan", "scope"]
+_ATTRIBUTES = ["class", "colspan", "rowspan", "scope"]
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL | re.IGNORECASE)
+_SHOWN = ("text/html", "image/png", "text/plain")
 
 
 def notebook_body(notebook: Path) -> str:
-    """The executed notebook as sanitised HTML, without page or scripts around it."""
+    """The executed notebook as HTML, without page or scripts around it; what the data printed is sanitised."""
     content = nbformat.read(notebook, as_version=4)
     for cell in content.cells:
         for output in cell.get("outputs", []):
-            if "text/html" in output.get("data", {}):
-                # the sanitiser takes the tags away and would leave the style rules as text
-                output["data"]["text/html"] = _STYLE.sub("", output["data"]["text/html"])
-    allowed = {"tags": set(_TAGS.split()), "attributes": {"*": _ATTRIBUTES}, "strip": True}
+            if "data" in output:
+                output["data"] = {kind: _clean(kind, text) for kind, text in output["data"].items() if kind in _SHOWN}
     exporter = HTMLExporter(
-        config=Config({"HTMLExporter": {"sanitize_html": True}, "SanitizeHTML": allowed}),
         template_name="basic",
         template_file="record.html.j2",
         extra_template_paths=[str(TEMPLATES)],
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
+        anchor_link_text="",
     )
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(content)
     return str(body)
+
+
+def _clean(kind: str, text: str) -> str:
+    if kind != "text/html":
+        return text
+    # the sanitiser takes tags away and would leave style rules as text
+    cleaned: str = bleach.clean(_STYLE.sub("", text), tags=_TAGS.split(), attributes={"*": _ATTRIBUTES}, strip=True)
+    return cleaned

@@ -178,7 +178,8 @@ def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
     for stage, state in status.items():
         if state in {"failed", "running"}:
             raise UpstreamError(
-                f"{chosen[0]} builds on {stage}, which {'failed' if state == 'failed' else 'never ended'} in run {folder.name!r}; "
+                f"{chosen[0]} builds on {stage}, which {'failed' if state == 'failed' else 'never ended'} in run "
+                f"{folder.name!r}; "
                 f"python -m segmentkit run --run {folder.name} --from {stage[:2]} repeats it"
             )
 
@@ -210,7 +211,8 @@ class _Lock:
             pid, _, since = self.path.read_text(encoding="utf-8").partition(" ")
             if pid.isdigit() and psutil.pid_exists(int(pid)):
                 raise ParameterError(
-                    f"run {self.path.parent.name!r} is in use by process {pid} since {since.strip()}; wait, or use another --run NAME"
+                    f"run {self.path.parent.name!r} is in use by process {pid} since {since.strip()}; wait, or "
+                    "use another --run NAME"
                 )
         self.path.write_text(f"{os.getpid()} {now()}\n", encoding="utf-8")
 
