@@ -112,9 +112,10 @@ def length(path: Path) -> int:
 
 
 def test_no_module_is_longer_than_330_lines() -> None:
-    # needs: audit.py in two modules
+    # needs: audit.py and sources.py in two modules each
     assert [f"{shown(path)}: {length(path)}" for path in MODULES if length(path) > 330] == []
 
 
 def test_the_library_stays_under_6000_lines() -> None:
+    # needs: some 400 lines fewer, or another limit set on purpose
     assert sum(map(length, MODULES)) < 6_000

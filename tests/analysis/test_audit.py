@@ -279,11 +279,7 @@ def test_money_is_summed_to_the_cent(audit_text) -> None:
 # --- properties -----------------------------------------------------------------------------------------------
 
 FEW = settings(
-    max_examples=30,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 ODD = ["", "nan", "1e300", "infinity", "1970-01-01", "294247-01-10", "NULL", "2025-01-01", "5", "5,5", "1E+12", "x"]
 TEXTS = st.sampled_from(ODD) | st.text("ab19 .,-;\"'#\n\t|\\é:/%", max_size=6)

@@ -7,7 +7,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -126,7 +126,7 @@ BEFORE = frozen(PURCHASES)
 
 
 @given(factor=st.floats(0.0, 50.0), kept=st.floats(0.0, 1.0), seed=st.integers(0, 99))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])  # an example takes long, so none is shrunk
 def test_nothing_that_happens_from_the_first_day_on_changes_the_segments(factor: float, kept: float, seed: int) -> None:
     later = LINES["ordered_at"] >= pd.Timestamp(AUTUMN.start)
     assert later.any()
@@ -314,6 +314,21 @@ def test_few_controls_like_the_reached_are_named() -> None:
         f"only {found.effective_controls:.1f} effective controls are like the reached (at least 30 needed)"
         in found.failed
     )
+
+
+def test_effective_controls_and_certain_customers_follow_from_the_chances(monkeypatch) -> None:
+    def half_likely(_: pd.DataFrame, treated: np.ndarray) -> np.ndarray:
+        """Of 250 controls 50 have a chance of .8, odds 4, the rest .2, odds 1/4; of the reached 25 are certain."""
+        chance = np.where(treated, 0.5, 0.2)
+        chance[np.flatnonzero(~treated)[:50]] = 0.8
+        chance[np.flatnonzero(treated)[:25]] = 0.96
+        return chance
+
+    monkeypatch.setattr(targeted, "propensity", half_likely)
+    found = read(BY_LOT)
+    assert found.effective_controls == pytest.approx((50 * 4 + 200 / 4) ** 2 / (50 * 4**2 + 200 / 4**2))
+    assert found.certain_share == 0.1
+    assert found.failed == (), "a tenth is the limit and not above it"
 
 
 @pytest.mark.parametrize("customers", [0, 1, 499, 500])

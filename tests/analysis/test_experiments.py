@@ -225,6 +225,25 @@ def test_an_empty_arm_is_refused() -> None:
 # --- where the truth is known
 
 
+def test_segments_with_other_shares_do_not_make_an_effect_overall() -> None:
+    # needs: no pooled figure in the row "all" where arms have other shares in other segments; here the mailed are nine
+    # in ten of the big spenders and half of the small, so their mean is higher without any effect
+    rng = np.random.default_rng(6)
+    big = np.arange(2_000) < 1_000
+    table = pd.DataFrame(
+        {
+            "customer_id": np.arange(2_000),
+            "segment_key": np.where(big, "A", "B"),
+            "arm": np.where(rng.random(2_000) < np.where(big, 0.9, 0.5), "mailed", "held back"),
+            "sales": rng.exponential(1, 2_000) * np.where(big, 100, 10),
+            "orders": 1.0,
+        }
+    )
+    found = read(table, cost=0.0, margin=1.0)
+    assert found.loc[["A", "B"], "word"].tolist() == ["cannot tell"] * 2
+    assert found.loc["all", "word"] not in {"scale", "stop"}
+
+
 def test_the_interval_covers_a_planted_net_benefit_in_about_95_of_100_tests() -> None:
     covered = []
     for seed in range(400):

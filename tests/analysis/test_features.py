@@ -198,6 +198,11 @@ def test_purchases_before_the_start_are_not_seen() -> None:
     assert features.build(table(LINES), late)["monetary"].tolist() == [14.5]
 
 
+def test_the_first_midnight_is_inside_and_the_last_is_not() -> None:
+    lines = purchases(("a", "1", "2024-01-01 00:00", 1.0), ("a", "2", "2024-03-01 00:00", 2.0))
+    assert features.build(lines, SEEN)["monetary"].tolist() == [1.0]
+
+
 def test_an_empty_window_is_refused() -> None:
     with pytest.raises(
         DataError, match="no purchase between 2022-01-01 and 2022-02-01; nothing to build features from"

@@ -162,7 +162,7 @@ DIFFERENCES = st.fixed_dictionaries({name: st.sampled_from([-1.5, -0.6, 0.0, 0.6
 
 
 @given(st.lists(DIFFERENCES, min_size=1, max_size=6))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_names_differ_and_a_marker_supports_every_word(segments: list[dict[str, float]]) -> None:
     # needs: the two mends above
     table = made(**{chr(65 + i): differences for i, differences in enumerate(segments)})

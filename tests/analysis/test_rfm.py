@@ -91,7 +91,7 @@ def test_every_pair_of_scores_has_a_class(bins: int) -> None:
 
 
 @given(data=st.data(), bins=BINS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_every_customer_has_exactly_one_named_class(data, bins: int) -> None:
     size = data.draw(st.integers(1, 40))
     days, orders, money = (

@@ -47,14 +47,7 @@ def test_json_holds_numpy_values_and_dates_as_plain_ones(tmp_path) -> None:
     content = {"n": np.int64(3), "share": np.float32(0.5), "ok": np.bool_(True), "list": np.arange(2)}
     write_json(path, content | {"day": date(2026, 5, 1), "name": "Käufer"})
     text = path.read_text(encoding="utf-8")
-    assert read_json(path) == {
-        "n": 3,
-        "share": 0.5,
-        "ok": True,
-        "list": [0, 1],
-        "day": "2026-05-01",
-        "name": "Käufer",
-    }
+    assert read_json(path) == {"n": 3, "share": 0.5, "ok": True, "list": [0, 1], "day": "2026-05-01", "name": "Käufer"}
     assert "Käufer" in text
     assert text.endswith("}\n")
 

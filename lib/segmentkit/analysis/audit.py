@@ -198,10 +198,7 @@ def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Ru
     rules = [
         _Rule(f"{name} is not a date", name, value.isnull() & ~blank, f"mend the value, or date_format ({how})"),
         _Rule(
-            f"{name} is a default date",
-            name,
-            value.year() < EARLIEST_YEAR,
-            "find the true date, or leave the row out",
+            f"{name} is a default date", name, value.year() < EARLIEST_YEAR, "find the true date, or leave the row out"
         ),
     ]
     if name in {"ordered_at", "acquired_at", "at"}:
@@ -388,9 +385,7 @@ def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
     """
     week = transactions.ordered_at.truncate("W").date()
     grouped = transactions.group_by(week=week).aggregate(
-        lines=transactions.count(),
-        orders=transactions.order_id.nunique(),
-        sales=_exact_sum(transactions.amount),
+        lines=transactions.count(), orders=transactions.order_id.nunique(), sales=_exact_sum(transactions.amount)
     )
     table = grouped.order_by("week").execute()
     first = pd.Timestamp(transactions.ordered_at.min().execute()).normalize()

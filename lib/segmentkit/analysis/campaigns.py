@@ -54,6 +54,10 @@ def choose(campaigns: pd.DataFrame, contacts: pd.DataFrame, wanted: Sequence[str
     for name in wanted:
         if name not in known:
             raise ParameterError(f"campaign_ids holds {name!r}; the source knows {', '.join(sorted(known))}")
+        if name not in reached.index:
+            raise ParameterError(
+                f"campaign_ids holds {name!r}, which reached nobody; choose from {', '.join(readable)}"
+            )
         if name not in readable:
             raise ParameterError(
                 f"campaign_ids holds {name!r} ({known[name].start} to {known[name].end}), but "
@@ -76,14 +80,7 @@ def _inside(campaign: Campaign, seen: Window) -> bool:
 
 
 def frozen_segments(
-    transactions: ibis.Table,
-    campaign: Campaign,
-    start: date,
-    names: Sequence[str],
-    k: int,
-    *,
-    starts: int,
-    seed: int,
+    transactions: ibis.Table, campaign: Campaign, start: date, names: Sequence[str], k: int, *, starts: int, seed: int
 ) -> pd.DataFrame:
     """Segments as they stood the day before the campaign: features, scaling and clusters see nothing later.
 
@@ -108,11 +105,7 @@ def answered(responses: pd.DataFrame, campaign: Campaign) -> pd.Series:
 
 
 def response_rates(
-    segments: pd.DataFrame,
-    contacts: pd.DataFrame,
-    responses: pd.DataFrame,
-    campaign: Campaign,
-    confidence: float,
+    segments: pd.DataFrame, contacts: pd.DataFrame, responses: pd.DataFrame, campaign: Campaign, confidence: float
 ) -> pd.DataFrame:
     """Of those reached, how many answered, per frozen segment, with Wilson intervals.
 

@@ -91,19 +91,14 @@ def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
 
 def fit(values: np.ndarray, k: int, *, starts: int, seed: int) -> KMeans:
     """K-means with enough starts: too few make a stable segment look unstable."""
-    return KMeans(n_clusters=k, n_init=starts, random_state=seed).fit(values)
+    order = np.lexsort(values.T[::-1])  # by value: ids must not decide where k-means begins
+    model = KMeans(n_clusters=k, n_init=starts, random_state=seed).fit(values[order])
+    model.labels_ = model.labels_[np.argsort(order)]
+    return model
 
 
 def score_k_range(
-    scaled: Scaled,
-    k_min: int,
-    k_max: int,
-    *,
-    starts: int,
-    pairs: int,
-    max_rows: int,
-    seed: int,
-    workers: int = 1,
+    scaled: Scaled, k_min: int, k_max: int, *, starts: int, pairs: int, max_rows: int, seed: int, workers: int = 1
 ) -> pd.DataFrame:
     """Evidence for every k.
 
@@ -133,13 +128,7 @@ def score_k_range(
         model = fit(scaled.values, k, starts=starts, seed=seed)
         sizes = np.bincount(model.labels_, minlength=k)
         measured = stability.measure(
-            scaled.values[sample],
-            model.labels_[sample],
-            k,
-            starts=starts,
-            pairs=pairs,
-            seed=seed,
-            workers=workers,
+            scaled.values[sample], model.labels_[sample], k, starts=starts, pairs=pairs, seed=seed, workers=workers
         )
         rows.append(
             {
@@ -208,7 +197,8 @@ def choose_k(
     unbroken = evidence["k"][meets.cummin()]
     rule_k = int(unbroken.max()) if len(unbroken) else None
     silhouette_k = int(evidence.loc[evidence["silhouette"].idxmax(), "k"])
-    floors = f"every segment at Jaccard {stability_floor:g} or more and at least {size_floor_share:.0%} of customers"
+    sizes = f"{size_floor_share:.0%} of customers or more, and at least {size_floor:,} customers"
+    floors = f"every segment at Jaccard {stability_floor:g} or more, {sizes}"
     tail = f" The silhouette alone would take {silhouette_k}."
     if own_k:
         return _own_choice(evidence, list(own_k), rule_k, silhouette_k, tail)

@@ -63,6 +63,8 @@ def sample_ratio(arms: pd.Series, designed: Mapping[str, float]) -> SampleRatio:
     unknown = sorted(set(arms) - set(designed))
     if unknown or abs(sum(designed.values()) - 1) > 1e-6:
         raise DataError(f"arms {unknown} have no designed share, or the shares {dict(designed)} do not add up to 1")
+    if arms.empty:
+        raise DataError("no customers in the results; check that assignments and purchases use the same customer ids")
     expected = [len(arms) * designed[arm] for arm in counts]
     p = float(stats.chisquare(list(counts.values()), expected).pvalue)
     shown = ", ".join(f"{arm} {n:,}" for arm, n in counts.items())
@@ -109,17 +111,21 @@ def read_test(
         _read_one(key, part, treated, control, cost_per_contact, margin_rate, confidence)
         for key, part in [*outcomes.groupby("segment_key"), ("all", outcomes)]
     ]
+    if _shares_differ(outcomes):
+        counted = {"segment_key", "treated", "control", "buyers_treated", "buyers_control"}
+        rows[-1] = {name: value if name in counted else np.nan for name, value in rows[-1].items()}
+        rows[-1]["word"] = "arms have other shares in other segments: read them one by one"
     return pd.DataFrame(rows)
 
 
+def _shares_differ(outcomes: pd.DataFrame) -> bool:
+    """Pooling segments with other shares of the arms would take their mix for an effect."""
+    counts = pd.crosstab(outcomes["segment_key"], outcomes["arm"])
+    return len(counts) > 1 and float(stats.chi2_contingency(counts).pvalue) < SAMPLE_RATIO_LEVEL
+
+
 def _read_one(
-    key: str,
-    part: pd.DataFrame,
-    treated: str,
-    control: str,
-    cost: float | None,
-    rate: float | None,
-    confidence: float,
+    key: str, part: pd.DataFrame, treated: str, control: str, cost: float | None, rate: float | None, confidence: float
 ) -> dict[str, object]:
     mine, theirs = part[part["arm"] == treated], part[part["arm"] == control]
     if mine.empty or theirs.empty:

@@ -161,11 +161,12 @@ def _category_shares(lines: ibis.Table, categories: int) -> pd.DataFrame:
     spent = (
         lines.filter(lines.category.notnull()).group_by("customer_id", "category").aggregate(sales=money(lines.amount))
     )
-    table = spent.execute().pivot(index="customer_id", columns="category", values="sales").fillna(0.0).sort_index()
+    sold = spent.order_by("customer_id", "category").execute()
+    sold["category"] = sold["category"].map(category_column)  # "Own brand" and "own-brand" are one column
+    table = sold.pivot_table(index="customer_id", columns="category", values="sales", aggfunc="sum", fill_value=0.0)
     totals = table.sum(axis=1)
     best = sorted(table.sum().sort_values(ascending=False, kind="stable").index[:categories])
     shares = table[best].div(totals.where(totals > 0), axis=0)
-    shares.columns = [category_column(name) for name in best]
     return shares.reset_index()
 
 
@@ -200,7 +201,7 @@ def first_purchases(features: pd.DataFrame, seen: Window) -> FirstPurchases:
     """
     early = int((features["tenure_days"] > seen.days - 31).sum())
     share = early / len(features)
-    observed = share < TRUNCATED_SHARE or seen.days < 62
+    observed = share < TRUNCATED_SHARE and seen.days >= 62
     told = f"{early:,} of {len(features):,} customers ({share:.0%}) first appear in the first 31 days of the data"
     sentence = (
         f"{told}: first purchases were seen, so tenure and cohorts can be read."
@@ -214,7 +215,7 @@ def first_purchases(features: pd.DataFrame, seen: Window) -> FirstPurchases:
 def by_local_time(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
     """Orders by weekday (0 is Monday) and local hour."""
     lines = until(transactions, seen)
-    orders = lines.group_by("order_id").aggregate(ordered_at=lines.ordered_at.min())
+    orders = lines.group_by("customer_id", "order_id").aggregate(ordered_at=lines.ordered_at.min())
     moment = orders.ordered_at
     counted = orders.group_by(weekday=moment.day_of_week.index(), hour=moment.hour()).aggregate(orders=orders.count())
     return counted.order_by("weekday", "hour").execute()

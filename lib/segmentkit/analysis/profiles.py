@@ -57,15 +57,7 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame, leave_out: Sequence[
         for key, index in joined.groupby("segment_key").groups.items():
             own = values.loc[index]
             rows.append(
-                (
-                    key,
-                    name,
-                    own.mean(),
-                    own.median(),
-                    values.mean(),
-                    scaled.loc[index].mean(),
-                    own.isna().mean(),
-                )
+                (key, name, own.mean(), own.median(), values.mean(), scaled.loc[index].mean(), own.isna().mean())
             )
     columns = ["segment_key", "feature", "mean", "median", "overall_mean", "difference", "missing_share"]
     table = pd.DataFrame(rows, columns=columns).sort_values(["segment_key", "feature"], ignore_index=True)
@@ -143,7 +135,8 @@ def names(profiles: pd.DataFrame, preferred: Sequence[str]) -> dict[str, str]:
     """
     keys = sorted(profiles["segment_key"].unique(), key=lambda key: (len(key), key))
     words = {key: _words(profiles, key, preferred) for key in keys}
-    for length in range(min(3, len(preferred)), max(map(len, words.values()), default=1) + 2):
+    shortest = min(3, len(preferred))
+    for length in range(shortest, max(shortest, *map(len, words.values())) + 1):
         made = {key: _join(words[key][:length]) for key in keys}
         if len(set(made.values())) == len(made):
             return made
@@ -157,10 +150,15 @@ def _words(profiles: pd.DataFrame, key: str, preferred: Sequence[str]) -> list[s
     rest = own[~own["feature"].isin(preferred)]
     found = []
     for row in pd.concat([first, rest]).itertuples():
-        if row.feature in WORDS:
-            word = WORDS[row.feature][int(row.difference > 0)]
-            found.append(f"very {word}" if abs(row.difference) >= STRONG else word)
+        word = _pair(row.feature)[int(row.difference > 0)]
+        found.append(f"very {word}" if abs(row.difference) >= STRONG else word)
     return found
+
+
+def _pair(feature: str) -> tuple[str, str]:
+    """Words for low and high; a feature without words of its own is called by its name."""
+    label = feature.replace("_", " ")
+    return WORDS.get(feature, (f"low {label}", f"high {label}"))
 
 
 def _join(words: list[str]) -> str:
@@ -171,8 +169,8 @@ def supported(word: str, profiles: pd.DataFrame, key: str) -> bool:
     """Whether a marker of the segment supports a word of a name."""
     bare = word.lower().removeprefix("very ").strip()
     for row in markers(profiles, key).itertuples():
-        low, high = WORDS.get(row.feature, ("", ""))
-        if bare == (high if row.difference > 0 else low):
+        strong = abs(row.difference) >= STRONG or not word.lower().startswith("very ")
+        if strong and bare == _pair(row.feature)[int(row.difference > 0)]:
             return True
     return (
         bool(np.all(~profiles.loc[profiles["segment_key"] == key, "marker"]))

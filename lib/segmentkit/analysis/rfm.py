@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from segmentkit.errors import ParameterError
+from segmentkit.errors import DataError, ParameterError
 
 # First match wins. Bounds are inclusive and given on the five-point scale (recency, then the mean of frequency
 # and monetary); other numbers of bins are put on that scale first. The last rule takes whoever is left, by name.
@@ -38,6 +38,9 @@ def score(values: pd.Series, bins: int, *, high_is_good: bool = True, cuts: Sequ
     """
     if len(cuts) and (len(cuts) != bins - 1 or any(a >= b for a, b in pairwise(cuts))):
         raise ParameterError(f"cuts == {list(cuts)}; they must be {bins - 1} ascending numbers for {bins} bins")
+    missing = int(values.isna().sum())
+    if missing:
+        raise DataError(f"{missing:,} of {len(values):,} customers have a missing value; score a feature that all have")
     points = np.asarray(cuts, dtype=float) if len(cuts) else quantile_cuts(values, bins)
     rank = np.searchsorted(points, values.to_numpy(dtype=float), side="left")
     scores = rank + 1 if high_is_good else bins - rank

@@ -177,13 +177,7 @@ def _campaign_tables(rng: np.random.Generator, ids: np.ndarray, mailed: np.ndarr
         ),
         "assignments": arms.sort_values("customer_id", ignore_index=True),
         "responses": pd.DataFrame(
-            {
-                "customer_id": who[answered],
-                "campaign_id": "autumn",
-                "outcome": "redemption",
-                "value": 1,
-                "at": end,
-            }
+            {"customer_id": who[answered], "campaign_id": "autumn", "outcome": "redemption", "value": 1, "at": end}
         ),
     }
 
@@ -273,7 +267,5 @@ def simulate_test(
     truth = {str(key): float(value) for key, value in gain.groupby(table["segment_key"]).mean().items()}
     table["sales"] = table["sales"].where(table["arm"] == "held back", table["sales"] * (1 + lift))
     return SimulatedTest(
-        table[["customer_id", "segment_key", "arm", "sales", "orders"]],
-        lift,
-        truth | {"all": float(gain.mean())},
+        table[["customer_id", "segment_key", "arm", "sales", "orders"]], lift, truth | {"all": float(gain.mean())}
     )

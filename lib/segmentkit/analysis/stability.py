@@ -165,10 +165,7 @@ def judge(measured: Stability, null: NullTest, *, stability_floor: float = 0.70,
         f"p {null.p:.3g} against {len(null.copies)} copies with unrelated columns"
     )
     if stable and related:
-        word, told = (
-            "repeatable cut",
-            "other customers from the same market would give nearly the same groups",
-        )
+        word, told = ("repeatable cut", "other customers from the same market would give nearly the same groups")
         return Verdict(word, f"{measured.k} groups, safe to plan on", f"{told}: {figures}.")
     why = "new customers could shift the borders" if not stable else "unrelated columns give cuts as stable"
     return Verdict("managerial cut", f"{measured.k} groups, a convenient cut; others are as good", f"{why}: {figures}.")

@@ -139,25 +139,17 @@ def read_targeted(
         auc=float(roc_auc_score(treated, chance)),
         others_reached=mine,
         others_control=theirs,
-        failed=tuple(_failures(effective, certain, mine - theirs, effective_floor, certain_limit, exposure_gap)),
+        failed=(
+            *_failures(effective, certain, mine - theirs, effective_floor, certain_limit, exposure_gap),
+            *_placebo(welch(sales["before"][treated], sales["before"][~treated], confidence)),
+        ),
         reached_ids=tuple(everyone[treated]),
     )
 
 
 def _past_of_everyone(transactions: ibis.Table, past: Window) -> pd.DataFrame:
-    """Features from before the campaign for every customer in the data, those without a purchase yet included."""
-    everyone = transactions.select("customer_id").distinct().order_by("customer_id").execute()
-    table = everyone.merge(build(transactions, past, categories=0), how="left", on="customer_id").drop(
-        columns="tenure_days"
-    )
-    nothing = {
-        "frequency": 0.0,
-        "monetary": 0.0,
-        "basket_value": 0.0,
-        "active_months": 0.0,
-        "recency_days": float(past.days),
-    }
-    return table.fillna(nothing)
+    """Features of those who had bought before the campaign; who bought only later is not known to be there yet."""
+    return build(transactions, past, categories=0).drop(columns="tenure_days")
 
 
 def _earlier_campaigns(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
@@ -198,12 +190,7 @@ def _other_campaigns(contacts: pd.DataFrame, campaigns: pd.DataFrame, campaign: 
 
 
 def _failures(
-    effective: float,
-    certain: float,
-    gap: float,
-    effective_floor: float,
-    certain_limit: float,
-    exposure_gap: float,
+    effective: float, certain: float, gap: float, effective_floor: float, certain_limit: float, exposure_gap: float
 ) -> list[str]:
     found = []
     if effective < effective_floor:
@@ -217,6 +204,13 @@ def _failures(
             f"the reached were in {gap:+.2f} other campaigns each at the same time (at most {exposure_gap:g} apart)"
         )
     return found
+
+
+def _placebo(before: Difference) -> list[str]:
+    if before.low <= 0 <= before.high:
+        return []
+    between = f"{before.low:+,.0f} to {before.high:+,.0f}"
+    return [f"the reached already spent {before.estimate:+,.0f} each before it began (likely {between})"]
 
 
 def sentences(readings: Sequence[NotRandomised]) -> list[str]:

@@ -76,6 +76,9 @@ def lifetime_note(first: FirstPurchases) -> str:
 def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     """Observed value per segment: customers, sales, shares, mean sales and orders a customer, with a total row."""
     joined = segments.merge(features, on="customer_id", validate="1:1")
+    lost = len(segments) + len(features) - 2 * len(joined)
+    if lost:
+        raise DataError(f"{lost:,} customers have features or a segment, not both; build both from one run")
     table = joined.groupby("segment_key", as_index=False).agg(
         customers=("customer_id", "size"), sales=("monetary", "sum"), orders=("frequency", "sum")
     )

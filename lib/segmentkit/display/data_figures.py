@@ -130,8 +130,7 @@ def rfm_classes(summary: pd.DataFrame) -> Figure:
     ax.legend(frameon=False, loc="lower right")
     top = summary.loc[summary["share_of_sales"].idxmax()]
     style.title(
-        made,
-        f"{top['rfm_class']}: {top['share_of_customers']:.0%} of customers, {top['share_of_sales']:.0%} of sales",
+        made, f"{top['rfm_class']}: {top['share_of_customers']:.0%} of customers, {top['share_of_sales']:.0%} of sales"
     )
     return made
 

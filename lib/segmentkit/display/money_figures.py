@@ -34,12 +34,7 @@ def response_rates(rates: pd.DataFrame, action: str) -> Figure:
             ax.annotate(
                 told, (end, at), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8, color=style.QUIET
             )
-        ax.set(
-            title=f"campaign {campaign}",
-            yticks=list(y.values()),
-            yticklabels=list(y),
-            xlim=(0, min(1.0, reach)),
-        )
+        ax.set(title=f"campaign {campaign}", yticks=list(y.values()), yticklabels=list(y), xlim=(0, min(1.0, reach)))
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[0][0].set_ylabel("segment before the campaign")
     total = rates[rates["segment_key"] == "all"]
@@ -53,10 +48,7 @@ def before_and_during(readings: Sequence[NotRandomised], currency: str) -> Figur
     """The naive difference while a campaign ran, beside the same difference before it began."""
     made, ax = style.figure(0.95 * len(readings) + 1.7)
     for position, reading in enumerate(reversed(readings)):
-        for offset, part, index, word in (
-            (0.16, reading.before, 5, "before"),
-            (-0.16, reading.during, 1, "during"),
-        ):
+        for offset, part, index, word in ((0.16, reading.before, 5, "before"), (-0.16, reading.during, 1, "during")):
             ax.plot([part.low, part.high], [position + offset] * 2, color=style.colour(index), lw=2.4)
             ax.plot(part.estimate, position + offset, marker=style.marker(index), color=style.colour(index), ms=8)
             ax.annotate(

@@ -36,11 +36,7 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
     left.set(ylim=(0, 1.04), xlabel="number of segments k", title="Found again in other samples?")
     left.set_xlim(None, evidence["k"].iloc[-1] + 0.36 * (len(evidence) + 1))
     right.plot(evidence["k"], evidence["silhouette"], marker="^", color=style.COLOURS[2], lw=1.8)
-    right.set(
-        ylim=(0, max(0.6, evidence["silhouette"].max() * 1.1)),
-        xlabel="number of segments k",
-        title="Silhouette",
-    )
+    right.set(ylim=(0, max(0.6, evidence["silhouette"].max() * 1.1)), xlabel="number of segments k", title="Silhouette")
     for ax in (left, right):
         ax.axvline(choice.k, color=style.FAINT, lw=9, zorder=0)
         ax.set_xticks(evidence["k"])
@@ -89,13 +85,7 @@ def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
         ax.hlines(y, 0, own["difference"], color=style.colour(index), lw=1.2)
         fill = [style.colour(index) if bool(flag) else "white" for flag in own["marker"].fillna(False)]
         ax.scatter(
-            own["difference"],
-            y,
-            c=fill,
-            edgecolor=style.colour(index),
-            marker=style.marker(index),
-            s=34,
-            zorder=3,
+            own["difference"], y, c=fill, edgecolor=style.colour(index), marker=style.marker(index), s=34, zorder=3
         )
         ax.set(title=key, xlim=(-reach, reach), yticks=y)
         ax.set_yticklabels([style.readable(name) for name in features])
@@ -163,11 +153,7 @@ def segment_stability(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         ylim=(-0.6, len(shown) - 0.3),
     )
     ax.set_xlabel("found again in bootstrap samples (mean best Jaccard)")
-    for x, word in (
-        (DOUBTFUL / 2, "do not trust"),
-        ((DOUBTFUL + SOUND) / 2, "doubtful"),
-        ((SOUND + 1) / 2, "holds"),
-    ):
+    for x, word in ((DOUBTFUL / 2, "do not trust"), ((DOUBTFUL + SOUND) / 2, "doubtful"), ((SOUND + 1) / 2, "holds")):
         ax.text(x, -0.5, word, ha="center", va="bottom", fontsize=8.5, color=style.QUIET)
     held = int((table["stability"] >= SOUND).sum())
     style.title(
@@ -192,10 +178,7 @@ def null_comparison(null: NullTest, k: int) -> Figure:
     ax.set(xlabel=f"stability of {k} segments (mean adjusted Rand)", ylabel="copies")
     ax.set_xlim(min(0.0, *null.copies), 1.02)
     beaten = int(sum(copy < null.stability for copy in null.copies))
-    style.title(
-        made,
-        f"More stable than {beaten} of {len(null.copies)} copies with unrelated columns (p {null.p:.3g})",
-    )
+    style.title(made, f"More stable than {beaten} of {len(null.copies)} copies with unrelated columns (p {null.p:.3g})")
     return made
 
 

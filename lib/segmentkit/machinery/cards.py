@@ -36,10 +36,7 @@ WORDS = [
         "lottery next time can.",
     ),
     ("Not proven", "Sales that would be credited to a campaign by habit. They may have come anyway."),
-    (
-        "Measured, assumed, not known",
-        "Where a money figure comes from: the data, somebody's parameter, or nowhere.",
-    ),
+    ("Measured, assumed, not known", "Where a money figure comes from: the data, somebody's parameter, or nowhere."),
 ]
 
 

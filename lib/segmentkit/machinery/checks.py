@@ -165,7 +165,15 @@ def _second(cell: _Cell) -> list[str]:
     except ParameterError as error:
         return [str(error)]
     starts = [(one.name, one.type, one.default) for one in found[:1]] == [("run", "str", "")]
-    return _said(cell.where, {'the first parameter is not `run: str = ""`; put that first': not starts})
+    # alone in its cell, a line that begins with `run` is taken for IPython's %run command
+    alone = len(found) == 1
+    return _said(
+        cell.where,
+        {
+            'the first parameter is not `run: str = ""`; put that first': not starts,
+            "a cell with the parameter `run` alone runs as the command %run; add another parameter": alone,
+        },
+    )
 
 
 def _cell_offences(cell: _Cell) -> list[str]:

@@ -23,10 +23,7 @@ def examine() -> list[Finding]:
 
     folder = outputs_folder() if outputs_folder().is_dir() else project_root()
     disk, memory = shutil.disk_usage(folder).free / 1e9, psutil.virtual_memory().total / 1e9
-    lock, allowed = (
-        _locked(),
-        {one.name: one for one in map(Requirement, metadata.requires("segmentkit") or [])},
-    )
+    lock, allowed = (_locked(), {one.name: one for one in map(Requirement, metadata.requires("segmentkit") or [])})
     version = f"{platform.python_version()}, 3.11 or newer needed; runs from {sys.executable}"
     return [
         ("Python", sys.version_info >= (3, 11), version),
@@ -71,11 +68,7 @@ def _package(name: str, locked: str, allowed: Requirement | None) -> Finding:
     if allowed and not allowed.specifier.contains(version, prereleases=True):
         return name, False, f"{version}, but the kit needs {allowed.specifier}; {INSTALL}"
     same = version == locked
-    return (
-        name,
-        True,
-        f"{version}, as locked" if same else f"{version}; locked: {locked}, so numbers may differ",
-    )
+    return (name, True, f"{version}, as locked" if same else f"{version}; locked: {locked}, so numbers may differ")
 
 
 def _locked() -> dict[str, str]:

@@ -108,8 +108,7 @@ def execute(
 def _from_cell(stage: str, error: PapermillExecutionError) -> Outcome:
     if error.ename == "SystemExit":
         return Outcome(
-            1,
-            f"{stage}, cell {error.cell_index + 1} stopped the run with code {error.evalue}; raise KitError instead",
+            1, f"{stage}, cell {error.cell_index + 1} stopped the run with code {error.evalue}; raise KitError instead"
         )
     if error.ename == "MemoryError":
         return Outcome(

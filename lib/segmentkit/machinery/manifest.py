@@ -105,12 +105,7 @@ def _git_state() -> dict[str, Any]:
     def ask(*words: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", *words],
-                cwd=project_root(),
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                timeout=10,
+                ["git", *words], cwd=project_root(), capture_output=True, text=True, encoding="utf-8", timeout=10
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

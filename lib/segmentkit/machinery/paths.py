@@ -1,5 +1,6 @@
 """Where things are, found from the installed package: Lab, papermill and pytest start in different folders."""
 
+import os
 from pathlib import Path
 
 
@@ -19,8 +20,9 @@ def notebook_path(stage: str) -> Path:
 
 
 def outputs_folder() -> Path:
-    """Where runs are written."""
-    return project_root() / "outputs"
+    """Where runs are written: ``outputs``, or the folder that ``SEGMENTKIT_OUTPUTS`` names."""
+    elsewhere = os.environ.get("SEGMENTKIT_OUTPUTS", "")
+    return Path(elsewhere) if elsewhere else project_root() / "outputs"
 
 
 def stages() -> list[str]:

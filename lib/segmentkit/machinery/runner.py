@@ -21,14 +21,7 @@ from segmentkit.machinery.runs import check_run_name, missing_table, read_tables
 from segmentkit.machinery.threads import cap_environment
 
 # a first look: everything runs, the figures that need repetition rest on few
-QUICK = {
-    "bootstrap_pairs": 10,
-    "starts": 5,
-    "null_copies": 19,
-    "null_pairs": 8,
-    "null_starts": 3,
-    "map_max_rows": 1500,
-}
+QUICK = {"bootstrap_pairs": 10, "starts": 5, "null_copies": 19, "null_pairs": 8, "null_starts": 3, "map_max_rows": 1500}
 STAGE_SECONDS = 3600.0
 
 
@@ -106,12 +99,7 @@ def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Pro
     (folder / "notebooks").mkdir(exist_ok=True)
     with PeakMemory() as memory:
         outcome = execute(
-            notebook,
-            folder / "notebooks" / notebook.name,
-            given,
-            stage=stage,
-            progress=progress,
-            seconds=seconds,
+            notebook, folder / "notebooks" / notebook.name, given, stage=stage, progress=progress, seconds=seconds
         )
     taken = round(time.monotonic() - started, 1)
     ended = {"status": outcome.status, "ended": now(), "seconds": taken, "peak_memory_mb": memory.megabytes}

@@ -1,0 +1,67 @@
+"""Shared by all tests: runs of the series on the generated shop, made once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from segmentkit.machinery.threads import cap_environment
+
+cap_environment()
+sys.path.insert(0, str(Path(__file__).parent))
+
+# few repetitions: the tests ask whether the truth is found, not how narrow the bands are
+LIGHT = [
+    "-p",
+    "bootstrap_pairs=6",
+    "-p",
+    "starts=5",
+    "-p",
+    "null_copies=19",
+    "-p",
+    "null_pairs=4",
+    "-p",
+    "null_starts=3",
+]
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for runs, away from the analyst's own."""
+    folder = tmp_path_factory.mktemp("outputs")
+    before = os.environ.get("SEGMENTKIT_OUTPUTS")
+    os.environ["SEGMENTKIT_OUTPUTS"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["SEGMENTKIT_OUTPUTS"]
+    else:
+        os.environ["SEGMENTKIT_OUTPUTS"] = before
+
+
+@pytest.fixture(scope="session")
+def segmentkit(outputs: Path) -> Command:
+    """The command line, as a user calls it."""
+
+    def call(*words: str, cwd: Path | None = None, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "segmentkit", *words],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shop_run(segmentkit: Command, outputs: Path) -> Path:
+    """The whole series on the sample shop, with the default rule for k."""
+    done = segmentkit("run", "--run", "shop", "-p", "source=sample_shop", *LIGHT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return outputs / "shop"

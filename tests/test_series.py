@@ -1,0 +1,215 @@
+"""The whole series on data with known truth: what was planted must be found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.metrics import adjusted_rand_score, homogeneity_score
+
+from conftest import LIGHT, Command
+from segmentkit.machinery.parameters import read_parameters
+from segmentkit.machinery.paths import notebook_path, notebooks_folder, project_root, stages
+from segmentkit.machinery.runs import written_tables
+
+TRUTH = project_root() / "data" / "sample"
+
+
+def metrics(run: Path) -> dict[str, dict]:
+    return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+
+
+def manifest(run: Path) -> dict:
+    return json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+
+
+def kinds(run: Path) -> pd.DataFrame:
+    segments = pd.read_parquet(run / "tables" / "segments.parquet")
+    return segments.merge(pd.read_csv(TRUTH / "truth.csv"), on="customer_id", validate="1:1")
+
+
+@pytest.fixture(scope="session")
+def changed_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same series with every default changed."""
+    file = tmp_path_factory.mktemp("params") / "changed.yaml"
+    file.write_text(yaml.safe_dump(CHANGED), encoding="utf-8")
+    done = segmentkit("run", "--run", "changed", "--params", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return outputs / "changed"
+
+
+CHANGED = {
+    "source": "sample_shop",
+    "max_bad_share": 0.2,
+    "unit_top_share": 0.4,
+    "as_of": "2025-12-20",
+    "features": ["frequency", "monetary", "recency_days", "basket_value"],
+    "rfm_bins": 4,
+    "top_categories": 3,
+    "k_min": 3,
+    "k_max": 6,
+    "own_k": [4],
+    "starts": 4,
+    "bootstrap_pairs": 3,
+    "stability_floor": 0.6,
+    "size_floor_share": 0.04,
+    "size_floor": 40,
+    "stability_max_rows": 900,
+    "map_max_rows": 400,
+    "seed": 3,
+    "null_copies": 20,
+    "null_pairs": 2,
+    "null_starts": 2,
+    "repeatable_floor": 0.65,
+    "confidence": 0.9,
+    "campaign_ids": ["autumn"],
+    "margin_rate": [0.35],
+    "cost_per_contact": [1.0],
+    "effective_floor": 20.0,
+    "certain_limit": 0.2,
+    "exposure_gap": 0.3,
+    "test_days": 28,
+    "test_lift": 0.1,
+    "test_margin_rate": 0.2,
+    "test_cost": 1.0,
+}
+
+
+def test_the_run_leaves_everything_it_promises(shop_run: Path) -> None:
+    assert sorted(p.stem for p in (shop_run / "notebooks").glob("*.ipynb")) == stages()
+    for stage in stages():
+        entry = manifest(shop_run)["stages"][stage]
+        assert entry["status"] == "ok"
+        assert entry["seconds"] > 0
+        assert set(entry["outputs"]) == set(written_tables(stage))
+        assert all((shop_run / "figures" / f"{name}.png").stat().st_size > 2000 for name in entry.get("figures", {}))
+    assert (shop_run / "report" / "index.html").is_file()
+    assert {p.name for p in shop_run.iterdir()} >= {"log.jsonl", "model.json", "parameters.yaml", "source.json"}
+    assert not list(shop_run.rglob("*.tmp"))
+
+
+def test_the_true_kinds_are_found_by_the_rule(shop_run: Path) -> None:
+    found = kinds(shop_run)
+    # the rule may cut a true kind in two; it may not mix two kinds
+    assert homogeneity_score(found["kind"], found["segment_key"]) > 0.9
+
+
+def test_the_true_kinds_are_found_at_their_number(changed_run: Path) -> None:
+    found = kinds(changed_run)
+    assert adjusted_rand_score(found["kind"], found["segment_key"]) > 0.9
+
+
+def test_segment_keys_are_ordered_by_value(shop_run: Path) -> None:
+    value = pd.read_parquet(shop_run / "tables" / "segment_value.parquet").set_index("segment_key").drop(index="all")
+    assert list(value.sort_values("sales_per_customer", ascending=False).index) == sorted(value.index)
+
+
+def test_the_planted_net_benefit_lies_in_the_interval(shop_run: Path) -> None:
+    planted = json.loads((TRUTH / "truth.json").read_text(encoding="utf-8"))["net_benefit_per_mailed_customer"]
+    (test,) = metrics(shop_run)["05_roi_measurement"]["tests"]
+    overall = next(row for row in test["rows"] if row["segment_key"] == "all")
+    assert overall["net_benefit_low"] < planted < overall["net_benefit_high"]
+    assert test["ratio_fits"]
+    assert "SIMULATED" not in test["title"]
+
+
+def test_the_simulated_test_is_not_on_another_source(shop_run: Path) -> None:
+    assert metrics(shop_run)["05_roi_measurement"]["simulated"] is None
+    assert not (shop_run / "figures" / "simulated_test.png").exists()
+
+
+def test_the_verdict_is_repeatable_on_true_groups(shop_run: Path) -> None:
+    assert metrics(shop_run)["04_segment_validation"]["verdict"] == "repeatable cut"
+
+
+def test_money_reconciles_from_the_file_to_the_segments(shop_run: Path) -> None:
+    in_file = pd.read_parquet(TRUTH / "transactions.parquet")["amount"].sum()
+    bridge = {row["step"]: row["amount"] for row in metrics(shop_run)["01_data_collection"]["bridge"]}
+    value = pd.read_parquet(shop_run / "tables" / "segment_value.parquet").set_index("segment_key")["sales"]
+    assert bridge["read from the source"] == pytest.approx(in_file, abs=0.005)
+    assert value["all"] == pytest.approx(in_file, abs=0.005)
+    assert value.drop("all").sum() == pytest.approx(in_file, abs=0.005)
+
+
+def test_changing_every_default_changes_every_default() -> None:
+    defaults = {
+        p.name: p.default for stage in stages() for p in read_parameters(notebook_path(stage)) if p.name != "run"
+    }
+    assert set(CHANGED) == set(defaults)
+    assert [name for name in defaults if defaults[name] == CHANGED[name]] == []
+
+
+def test_changed_parameters_arrive_where_they_are_used(changed_run: Path) -> None:
+    found, entry = metrics(changed_run), manifest(changed_run)["stages"]
+    assert found["03_clustering"]["k"] == 4
+    assert found["03_clustering"]["decided_by"] == "analyst"
+    assert found["02_exploratory_analysis"]["as_of"] == "2025-12-20"
+    assert found["04_segment_validation"]["rows_used"] == 900
+    assert len(pd.read_parquet(changed_run / "tables" / "segment_map.parquet")) == 400
+    assert list(pd.read_parquet(changed_run / "tables" / "k_evidence.parquet")["k"]) == [3, 4, 5, 6]
+    for stage in stages():
+        given = entry[stage]["parameters"]
+        assert given == {name: value for name, value in CHANGED.items() if name in given}
+
+
+def test_the_same_run_again_gives_the_same_bytes(shop_run: Path, segmentkit: Command, outputs: Path) -> None:
+    done = segmentkit("run", "--run", "again", "--params", str(shop_run / "parameters.yaml"))
+    assert done.returncode == 0, done.stdout
+    for table in sorted((shop_run / "tables").glob("*.parquet")):
+        if table.stem != "segment_map":
+            assert table.read_bytes() == (outputs / "again" / "tables" / table.name).read_bytes(), table.name
+    assert (shop_run / "model.json").read_bytes() == (outputs / "again" / "model.json").read_bytes()
+
+
+def test_every_notebook_runs_by_plain_papermill_after_a_run(shop_run: Path, tmp_path: Path) -> None:
+    import papermill
+
+    target = tmp_path / "out.ipynb"
+    given = {"run": shop_run.name, "k_max": 4, "bootstrap_pairs": 2, "starts": 2, "map_max_rows": 200}
+    papermill.execute_notebook(
+        notebook_path("03_clustering"), target, given, kernel_name="python3", progress_bar=False, cwd=tmp_path
+    )
+    assert (
+        "4" in json.loads(target.read_text(encoding="utf-8"))["metadata"]["papermill"]["parameters"].values().__str__()
+    )
+
+
+def test_sources_are_never_written_to(shop_run: Path) -> None:
+    for notebook in notebooks_folder().glob("*.ipynb"):
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        assert not any(cell.get("outputs") for cell in cells)
+
+
+def test_a_quick_run_says_so_on_every_page(segmentkit: Command, outputs: Path, shop_run: Path) -> None:
+    import shutil
+
+    from segmentkit.machinery.manifest import Manifest
+    from segmentkit.machinery.report import write_report
+
+    copy = outputs / "quick-copy"
+    shutil.copytree(shop_run, copy)
+    Manifest(copy).update(quick=True)
+    write_report(copy)
+    pages = list((copy / "report").glob("*.html"))
+    assert len(pages) > 8
+    assert all("Quick run, for a first look" in page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_simulated_figures_say_so_and_stay_off_page_one() -> None:
+    rng = np.random.default_rng(5)
+    from segmentkit.analysis import simulate
+
+    ids = [f"c{i}" for i in range(400)]
+    spent = pd.DataFrame({"customer_id": ids, "sales": rng.gamma(2, 50, 400), "orders": 3})
+    segments = pd.DataFrame({"customer_id": ids, "segment_key": ["A", "B"] * 200})
+    drawn = simulate.simulate_test(spent, segments, lift=0.2, margin_rate=0.3, cost=1.0, seed=1)
+    assert drawn.truth["all"] == pytest.approx(float((spent["sales"] * 0.2 * 0.3 - 1.0).mean()))
+    template = (project_root() / "lib/segmentkit/machinery/templates/index.html.j2").read_text(encoding="utf-8")
+    assert "simulated" not in template
+
+
+def test_light_settings_name_real_parameters() -> None:
+    known = {p.name for stage in stages() for p in read_parameters(notebook_path(stage))}
+    assert {text.partition("=")[0] for text in LIGHT[1::2]} <= known
