@@ -22,16 +22,21 @@ def figures(metrics: dict[str, Any]) -> str:
     verdicts = {r["verdict"] for r in readings}
     campaigns = ", ".join(r["campaign_id"] for r in readings)
     lines = [
-        f"- **Data.** {data['lines']:,} purchase lines, {data['rows_quarantined']:,} set aside. {quantity['top_share']:.2%} of "
+        f"- **Data.** {data['lines']:,} purchase lines, {data['rows_quarantined']:,} set aside. "
+        f"{quantity['top_share']:.2%} of "
         f"all `{quantity['column']}` sits in its largest 1 % of lines: its units differ, so nothing is built on it.",
         f"- **Value.** {seen['customers']:,} households; {_lower(seen['concentration'])} First purchases were "
-        f"{'' if seen['first_purchases_observed'] else 'not '}observed ({seen['in_first_month']:,} households already buy in "
+        f"{'' if seen['first_purchases_observed'] else 'not '}observed ({seen['in_first_month']:,} households "
+        "already buy in "
         "the first 31 days), so lifetime value and acquisition cost are refused.",
         f"- **Segments.** {checked['marketer']}: a {checked['verdict']}. Pairs of bootstrap samples agree to "
-        f"{checked['stability']:.2f}, and p is {checked['null_p']:.2f} against {checked['copies']} copies with unrelated "
-        f"columns. The silhouette alone would take {cut['silhouette_k']}. Segment {top['segment_key']}, {top['share']:.0%} of "
+        f"{checked['stability']:.2f}, and p is {checked['null_p']:.2f} against {checked['copies']} copies with "
+        "unrelated "
+        f"columns. The silhouette alone would take {cut['silhouette_k']}. Segment {top['segment_key']}, "
+        f"{top['share']:.0%} of "
         f"households, brings {top['share_of_sales']:.0%} of sales.",
-        f"- **Campaigns.** {campaigns}: {' / '.join(sorted(verdicts))}. The households they reached spent {during} dollars "
+        f"- **Campaigns.** {campaigns}: {' / '.join(sorted(verdicts))}. The households they reached spent "
+        f"{during} dollars "
         f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed.",
     ]
     return "\n".join(lines)

@@ -11,8 +11,9 @@ import pytest
 
 from segmentkit.contracts import RawTable
 from segmentkit.errors import DataError, KitError, ParameterError
+from segmentkit.machinery.reading import read_source, resolve_path
 from segmentkit.machinery.runs import connect
-from segmentkit.machinery.sources import Source, load_source, read_source, resolve_path
+from segmentkit.machinery.sources import Source, load_source
 
 FACTS = """
 currency = "EUR"

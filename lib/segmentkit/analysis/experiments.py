@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep
 
@@ -17,11 +18,12 @@ SAMPLE_RATIO_LEVEL = 0.001
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the reached minus mean of the others, with a Welch interval."""
+    """Mean of the reached minus mean of the others, with a Welch interval and its p."""
 
     estimate: float
     low: float
     high: float
+    p: float
 
 
 def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Difference:
@@ -32,8 +34,9 @@ def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Differ
     """
     if min(len(treated), len(control)) < 2:
         raise DataError(f"{len(treated)} against {len(control)} customers; a difference needs two on each side")
-    interval = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(confidence)
-    return Difference(float(treated.mean() - control.mean()), float(interval.low), float(interval.high))
+    found = stats.ttest_ind(treated, control, equal_var=False)
+    interval, difference = found.confidence_interval(confidence), float(treated.mean() - control.mean())
+    return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue))
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def read_test(
     Returns:
         One row a segment, ``all`` last: counts, buyers, conversion difference (Newcombe), sales difference (Welch),
         and net benefit per customer with its ROI where margin and cost are known. Intervals are missing, and ``word``
-        says why, where an arm has fewer than ten buyers.
+        says why, where an arm has fewer than ten buyers. ``word`` is scale, stop or cannot tell, by Holm over the
+        segments, so that one of many does not look good by luck; its interval is not widened by that.
 
     Raises:
         DataError: an arm is empty.
@@ -115,7 +119,21 @@ def read_test(
         counted = {"segment_key", "treated", "control", "buyers_treated", "buyers_control"}
         rows[-1] = {name: value if name in counted else np.nan for name, value in rows[-1].items()}
         rows[-1]["word"] = "arms have other shares in other segments: read them one by one"
-    return pd.DataFrame(rows)
+    return _with_words(pd.DataFrame(rows), confidence)
+
+
+def _with_words(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """A word for every row, where money is known: segments by Holm over all of them, ``all`` by its own p."""
+    if "net_benefit_p" not in table.columns:
+        return table
+    table["net_benefit_p_holm"] = table["net_benefit_p"]
+    family = (table["segment_key"] != "all") & table["net_benefit_p"].notna()
+    if family.any():
+        table.loc[family, "net_benefit_p_holm"] = multipletests(table.loc[family, "net_benefit_p"], method="holm")[1]
+    sure = table["net_benefit_p_holm"] < 1 - confidence
+    words = np.select([sure & (table["net_benefit"] > 0), sure], ["scale", "stop"], default="cannot tell")
+    table["word"] = table["word"].where(table["word"] != "", words)
+    return table
 
 
 def _shares_differ(outcomes: pd.DataFrame) -> bool:
@@ -154,31 +172,23 @@ def _read_one(
         return row | {"word": "no money figure: margin or cost not known" if enough else "too few buyers to tell"}
     net = _interval("net_benefit", profit[0] - cost, profit[1], confidence, enough)
     if cost > 0:
-        net |= {name.replace("net_benefit", "roi"): value / cost for name, value in net.items()}
-    return row | net | {"word": _word(net["net_benefit_low"], net["net_benefit_high"], enough)}
+        net |= {n.replace("net_benefit", "roi"): value / cost for n, value in net.items() if not n.endswith("_p")}
+    return row | net | {"word": "" if enough else "too few buyers to tell"}
 
 
 def _interval(name: str, mine: pd.Series, theirs: pd.Series, confidence: float, enough: bool) -> dict[str, float]:
-    if not enough:
-        return {f"{name}_difference" if name == "sales" else name: float(mine.mean() - theirs.mean())} | {
-            f"{name}_low": np.nan,
-            f"{name}_high": np.nan,
-        }
-    found = welch(mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float), confidence)
     label = f"{name}_difference" if name == "sales" else name
-    return {label: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+    if not enough:
+        nothing = dict.fromkeys((f"{name}_low", f"{name}_high", f"{name}_p"), np.nan)
+        return {label: float(mine.mean() - theirs.mean())} | nothing
+    found = welch(mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float), confidence)
+    return {label: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_p": found.p}
 
 
 def _profit(mine: pd.DataFrame, theirs: pd.DataFrame, rate: float | None) -> tuple[pd.Series, pd.Series] | None:
     if "margin" in mine.columns:
         return mine["margin"], theirs["margin"]
     return None if rate is None else (mine["sales"] * rate, theirs["sales"] * rate)
-
-
-def _word(low: float, high: float, enough: bool) -> str:
-    if not enough:
-        return "too few buyers to tell"
-    return "scale" if low > 0 else "stop" if high < 0 else "cannot tell"
 
 
 def heterogeneity(table: pd.DataFrame, value: str, confidence: float) -> tuple[float, int]:

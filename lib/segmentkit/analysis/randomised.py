@@ -79,7 +79,10 @@ class Test:
             if self.difference_p < 0.05
             else f"whether the {self.compared} segments differ cannot be told (p {self.difference_p:.2g}, one test)"
         )
-        return f"{self.title}. Sample ratio: {self.ratio.sentence} {self.money_from} Between segments: {told}."
+        return (
+            f"{self.title}. Sample ratio: {self.ratio.sentence} {self.money_from} Between segments: {told}. "
+            "The word for each segment is by Holm over all of them."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For the metrics."""

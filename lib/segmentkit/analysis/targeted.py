@@ -98,6 +98,7 @@ def read_targeted(
     effective_floor: float,
     certain_limit: float,
     exposure_gap: float,
+    panel: bool = False,
 ) -> NotRandomised:
     """Compare reached and other customers, and check whether the comparison can carry a cause.
 
@@ -111,8 +112,9 @@ def read_targeted(
         effective_floor: fewest effective controls.
         certain_limit: largest share of the reached who were certain to be reached.
         exposure_gap: largest difference in other campaigns received.
+        panel: whether every customer in the data was there, and could have been reached, from the start.
     """
-    features = _past_of_everyone(transactions, Window(start, campaign.start))
+    features = _past_of_everyone(transactions, Window(start, campaign.start), panel)
     everyone = features["customer_id"]
     treated = everyone.isin(reached(contacts, campaign)).to_numpy()
     if not 1 < treated.sum() < len(treated) - 1:
@@ -147,9 +149,18 @@ def read_targeted(
     )
 
 
-def _past_of_everyone(transactions: ibis.Table, past: Window) -> pd.DataFrame:
-    """Features of those who had bought before the campaign; who bought only later is not known to be there yet."""
-    return build(transactions, past, categories=0).drop(columns="tenure_days")
+def _past_of_everyone(transactions: ibis.Table, past: Window, panel: bool) -> pd.DataFrame:
+    """Features from before the campaign, of those who had bought by then.
+
+    Whoever bought only later is not known to be there yet: counting them as customers who were not reached would
+    condition on the future. In a panel they were there all along, and had bought nothing.
+    """
+    table = build(transactions, past, categories=0).drop(columns="tenure_days")
+    if not panel:
+        return table
+    everyone = transactions.select("customer_id").distinct().order_by("customer_id").execute()
+    nothing = dict.fromkeys(("frequency", "monetary", "basket_value", "active_months"), 0.0)
+    return everyone.merge(table, how="left", on="customer_id").fillna(nothing | {"recency_days": float(past.days)})
 
 
 def _earlier_campaigns(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:

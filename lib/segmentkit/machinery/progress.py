@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,12 +27,15 @@ class Progress:
             handle.write(line + "\n")
 
 
-class PeakMemory:
-    """Highest memory of this process and its children, sampled while the block runs."""
+class Watch:
+    """Watches the processes a stage starts: their highest memory together, and that none outlives the stage.
+
+    Workers of a killed kernel have no parent left to end them; they would hold memory, and an open log, for minutes.
+    """
 
     def __init__(self, every: float = 0.5) -> None:
-        """Sample every so many seconds."""
-        self.every, self.peak = every, 0
+        """Look every so many seconds."""
+        self.every, self.peak, self.seen = every, 0, set[Any]()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -40,24 +44,31 @@ class PeakMemory:
         """The peak in MB."""
         return self.peak // 2**20
 
-    def __enter__(self) -> "PeakMemory":
-        """Start sampling."""
+    def __enter__(self) -> "Watch":
+        """Start watching."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop sampling."""
+        """Stop watching, and end whatever the stage left behind."""
+        import psutil
+
         self._stop.set()
         self._thread.join()
+        for process in self.seen:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                process.kill()
 
     def _watch(self) -> None:
         import psutil
 
         own = psutil.Process()
         while not self._stop.wait(self.every):
-            self.peak = max(self.peak, sum(map(_resident, [own, *own.children(recursive=True)])))
+            started = own.children(recursive=True)
+            self.seen.update(started)
+            self.peak = max(self.peak, sum(map(_resident, [own, *started])))
 
 
 def _resident(process: Any) -> int:

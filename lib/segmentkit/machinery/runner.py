@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from segmentkit.errors import KitError, ParameterError, UpstreamError
 from segmentkit.machinery import parameters as cells
-from segmentkit.machinery.execute import Outcome, execute
 from segmentkit.machinery.files import sha256, write_text
 from segmentkit.machinery.manifest import Manifest, describe_code, library_hash, now
-from segmentkit.machinery.paths import notebook_path, outputs_folder, project_root, stages
-from segmentkit.machinery.progress import PeakMemory, Progress
-from segmentkit.machinery.runs import check_run_name, missing_table, read_tables
+from segmentkit.machinery.paths import notebook_path, outputs_folder, stages
+from segmentkit.machinery.progress import Progress, Watch
+from segmentkit.machinery.series import check_run_name, missing_table, read_tables, shown
 from segmentkit.machinery.threads import cap_environment
+
+if TYPE_CHECKING:
+    from segmentkit.machinery.execute import Outcome
 
 # a first look: everything runs, the figures that need repetition rest on few
 QUICK = {"bootstrap_pairs": 10, "starts": 5, "null_copies": 19, "null_pairs": 8, "null_starts": 3, "map_max_rows": 1500}
@@ -88,8 +90,10 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
     return 0
 
 
-def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Progress, seconds: float) -> Outcome:
+def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Progress, seconds: float) -> "Outcome":
     """Run one stage and note how it ended; the manifest says "running" until it is known."""
+    from segmentkit.machinery.execute import execute  # papermill takes seconds to load: refusals come first
+
     manifest = Manifest(folder)
     notebook = notebook_path(stage)
     fingerprint = {"notebook_sha256": sha256(notebook), "library_sha256": library_hash()}
@@ -97,15 +101,15 @@ def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Pro
     given = dict(values) | {"run": folder.name}
     started = time.monotonic()
     (folder / "notebooks").mkdir(exist_ok=True)
-    with PeakMemory() as memory:
+    with Watch() as watch:
         outcome = execute(
             notebook, folder / "notebooks" / notebook.name, given, stage=stage, progress=progress, seconds=seconds
         )
     taken = round(time.monotonic() - started, 1)
-    ended = {"status": outcome.status, "ended": now(), "seconds": taken, "peak_memory_mb": memory.megabytes}
+    ended = {"status": outcome.status, "ended": now(), "seconds": taken, "peak_memory_mb": watch.megabytes}
     manifest.update_stage(stage, **ended, exit_code=outcome.exit_code, message=outcome.message)
     progress.say(
-        f"{stage}  {outcome.status} in {taken:.1f} s, peak memory {memory.megabytes:,} MB",
+        f"{stage}  {outcome.status} in {taken:.1f} s, peak memory {watch.megabytes:,} MB",
         event="stage",
         stage=stage,
         **ended,
@@ -117,10 +121,10 @@ def _write_report(folder: Path, progress: Progress) -> str:
     from segmentkit.machinery.report import write_report
 
     try:
-        return _shown(write_report(folder))
+        return shown(write_report(folder))
     except KitError as error:
         progress.say(f"no report: {error}", event="no report")
-        return _shown(folder)
+        return shown(folder)
 
 
 def select_stages(first: str = "", last: str = "") -> list[str]:
@@ -206,7 +210,3 @@ class _Lock:
 
     def __exit__(self, *_: object) -> None:
         self.path.unlink(missing_ok=True)
-
-
-def _shown(path: Path) -> str:
-    return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)

@@ -1,9 +1,7 @@
 """A run: the folder a notebook reads from and writes to, the same in Lab, under papermill and in a batch."""
 
 import html
-import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,25 +17,13 @@ from segmentkit.errors import ParameterError, UpstreamError
 from segmentkit.machinery import parameters as parameter_cells
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
 from segmentkit.machinery.manifest import Manifest, now
-from segmentkit.machinery.paths import notebook_path, notebooks_folder, outputs_folder, project_root
-from segmentkit.machinery.sources import Source, load_source, read_source
+from segmentkit.machinery.paths import notebook_path, outputs_folder
+from segmentkit.machinery.reading import read_source
+from segmentkit.machinery.series import check_run_name, missing_table, shown
+from segmentkit.machinery.sources import Source, load_source
 from segmentkit.machinery.threads import cap_environment, cap_loaded, duckdb_memory_limit, worker_count
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 FIGURE_DPI = 110
-
-
-def check_run_name(name: str) -> str:
-    """Return the name if it can be a folder on every platform.
-
-    Raises:
-        ParameterError: it cannot.
-    """
-    if not RUN_NAME.fullmatch(name):
-        raise ParameterError(
-            f"run name {name!r}; letters, digits, dot, dash and underscore only, at most 80; choose another name"
-        )
-    return name
 
 
 def open_run(run: str, *, stage: str, parameters: Mapping[str, Any]) -> "Run":
@@ -143,7 +129,7 @@ class Run:
         if producer and producer[0] != self.stage:
             if producer[1]["sha256"] != sha256(path):
                 raise UpstreamError(
-                    f"{_shown(path)} was changed after {producer[0]} wrote it; "
+                    f"{shown(path)} was changed after {producer[0]} wrote it; "
                     f"make it again: python -m segmentkit run --run {self.folder.name} --from {producer[0][:2]}"
                 )
             self.manifest.add(self.stage, "inputs", name, producer[1])
@@ -191,7 +177,7 @@ class Run:
         found: dict[str, Any] = read_json(self.folder / "metrics.json").get(stage, {})
         if not found:
             raise UpstreamError(
-                f"{self.stage} needs the metrics of {stage}, which are not in {_shown(self.folder)}; "
+                f"{self.stage} needs the metrics of {stage}, which are not in {shown(self.folder)}; "
                 f"python -m segmentkit run --run {self.folder.name} --until {stage[:2]} makes them"
             )
         return found
@@ -209,7 +195,7 @@ class Run:
         model = read_json(self.folder / "model.json")
         if not model:
             raise UpstreamError(
-                f"{self.stage} needs model.json, which is not in {_shown(self.folder)}; "
+                f"{self.stage} needs model.json, which is not in {shown(self.folder)}; "
                 f"python -m segmentkit run --run {self.folder.name} --until 03 makes it"
             )
         return model
@@ -250,36 +236,3 @@ def describe_parquet(path: Path) -> dict[str, Any]:
 
     schema = pq.read_schema(path)
     return {"rows": pq.read_metadata(path).num_rows, "columns": schema.names, "sha256": sha256(path)}
-
-
-def missing_table(folder: Path, stage: str, table: str) -> str:
-    """Say which stage makes a missing table, and the command."""
-    maker = next((name for name in _all_notebooks() if table in written_tables(name)), "")
-    where = f"{stage} needs the table {table!r}, which is not in {_shown(folder / 'tables')}"
-    if not maker:
-        return f"{where}, and no notebook of the series writes it; check the name"
-    return f"{where}. {maker} makes it: python -m segmentkit run --run {folder.name} --until {maker[:2]}"
-
-
-def written_tables(stage: str) -> list[str]:
-    """Tables a notebook writes, read from the literals in its code."""
-    return _literals(stage, "write_table")
-
-
-def read_tables(stage: str) -> list[str]:
-    """Tables a notebook cannot do without: literals in ``read_table`` and ``open_table``."""
-    return _literals(stage, "read_table") + _literals(stage, "open_table")
-
-
-def _literals(stage: str, call: str) -> list[str]:
-    cells = json.loads(notebook_path(stage).read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return list(dict.fromkeys(re.findall(rf"\.{call}\(\s*[\"'](\w+)[\"']", code)))
-
-
-def _all_notebooks() -> list[str]:
-    return sorted(path.stem for path in notebooks_folder().glob("[0-9][0-9]_*.ipynb"))
-
-
-def _shown(path: Path) -> str:
-    return path.relative_to(project_root()).as_posix() if path.is_relative_to(project_root()) else str(path)

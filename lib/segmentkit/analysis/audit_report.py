@@ -1,0 +1,198 @@
+"""What the audit's rules cannot see one row at a time: shares, units, calendar, and whether the money adds up."""
+
+from datetime import date
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from segmentkit.analysis.audit import Checked, exact_sum
+from segmentkit.errors import AuditError, DataError
+
+
+def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
+    """Rows read, kept and quarantined per table, with the most frequent rule."""
+    rows = []
+    for table in checked.values():
+        rules = table.quarantined["rule"].value_counts()
+        rows.append(
+            {
+                "table": table.name,
+                "rows_read": table.rows_read,
+                "rows_kept": table.rows_kept,
+                "rows_quarantined": len(table.quarantined),
+                "commonest_rule": rules.index[0] if len(rules) else "",
+                "rows_of_that_rule": int(rules.iloc[0]) if len(rules) else 0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
+    """Stop when a table lost more rows than the analyst allows.
+
+    Raises:
+        AuditError: naming the table, the share and the commonest rule.
+    """
+    for row in card.itertuples():
+        share = row.rows_quarantined / row.rows_read
+        if share > max_bad_share or row.rows_kept == 0:
+            raise AuditError(
+                f"table {row.table}: {row.rows_quarantined:,} of {row.rows_read:,} rows ({share:.1%}) fail the audit, "
+                f"max_bad_share == {max_bad_share:g}; commonest: {row.commonest_rule!r} "
+                f"({row.rows_of_that_rule:,} rows); "
+                f"see quarantine/{row.table}.parquet, mend the file or the source, or allow more with -p "
+                "max_bad_share=..."
+            )
+
+
+def unit_plausibility(transactions: ibis.Table, top_share: float) -> pd.DataFrame:
+    """Share of each numeric column's total that its largest 1 % of non-zero lines carry.
+
+    A column in mixed units (fuel counted in thousandths beside items counted in ones) puts nearly all of its
+    total into a few lines. Zeros are left out, so a column that is merely rare, such as coupons, passes.
+
+    Returns:
+        One row a column: ``column, nonzero_lines, total, top_lines, top_share, plausible``.
+    """
+    rows = []
+    for name in ("amount", "quantity", "discount", "coupon_amount", "margin"):
+        if name not in transactions.columns:
+            continue
+        size = transactions[name].abs()
+        lines = transactions.filter(size > 0).select(size=size)
+        ranked = lines.mutate(rank=ibis.row_number().over(order_by=ibis.desc(lines.size)))
+        n, total = lines.aggregate(n=lines.count(), total=lines.size.sum()).execute().iloc[0]
+        total = float(total) if n else 0.0
+        top_n = max(1, int(n) // 100)
+        carried = ranked.filter(ranked.rank < top_n).size.sum().execute() if n else 0
+        share = float(carried or 0) / total if total else 0.0
+        rows.append(
+            {
+                "column": name,
+                "nonzero_lines": int(n),
+                "total": round(total, 2),
+                "top_lines": top_n if n else 0,
+                "top_share": round(share, 6),
+                "plausible": share <= top_share or int(n) < 100,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def where_the_units_differ(transactions: ibis.Table, column: str) -> pd.DataFrame:
+    """Lines, total and median of a doubtful column by category: usually one or two categories explain it."""
+    if "category" not in transactions.columns:
+        raise DataError(f"column {column}: the source has no category, so the unit cannot be traced; add one")
+    grouped = transactions.group_by("category").aggregate(
+        lines=transactions.count(), total=transactions[column].sum(), median=transactions[column].median()
+    )
+    table = grouped.execute().sort_values("total", ascending=False).reset_index(drop=True)
+    table["share"] = table["total"] / table["total"].sum()
+    return table
+
+
+def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
+    """Plain sentences about what an analyst must know before going on."""
+    kept = checked["transactions"].kept
+    facts = (
+        kept.aggregate(
+            negative=(kept.amount < 0).sum(),
+            negative_sum=(kept.amount < 0).ifelse(kept.amount, 0).sum(),
+            zero=(kept.amount == 0).sum(),
+        )
+        .execute()
+        .iloc[0]
+    )
+    said = [
+        f"{int(facts.negative):,} lines have a negative amount (returns), {facts.negative_sum:,.2f} in all; they "
+        "stay in.",
+        f"{int(facts.zero):,} lines have an amount of zero; they stay in and count as purchases.",
+    ]
+    for row in units[~units["plausible"]].itertuples():
+        said.append(
+            f"The largest 1 % of lines carry {row.top_share:.2%} of all {row.column}: its units differ from line to "
+            f"line, so no feature is built on {row.column}."
+        )
+    buyers = kept.select("customer_id").distinct()
+    for name in ("customers", "contacts", "responses", "assignments"):
+        if name in checked:
+            other = checked[name].kept.select("customer_id").distinct()
+            unmatched = int(other.anti_join(buyers, "customer_id").count().execute())
+            said.append(f"{name}: {unmatched:,} of {int(other.count().execute()):,} customers have no purchase.")
+    return said
+
+
+def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
+    """Lines, orders and sales by calendar week; ``complete`` is false for a week the data do not fill.
+
+    Args:
+        transactions: the shared table.
+        as_of: the day after the last day the data cover.
+    """
+    week = transactions.ordered_at.truncate("W").date()
+    grouped = transactions.group_by(week=week).aggregate(
+        lines=transactions.count(), orders=transactions.order_id.nunique(), sales=exact_sum(transactions.amount)
+    )
+    table = grouped.order_by("week").execute()
+    first = pd.Timestamp(transactions.ordered_at.min().execute()).normalize()
+    starts = pd.to_datetime(table["week"])
+    table["week"] = starts
+    table["complete"] = (starts >= first) & (starts + pd.Timedelta(days=7) <= pd.Timestamp(as_of))
+    return table
+
+
+def money_bridge(transactions: Checked) -> pd.DataFrame:
+    """From the money read to the money analysed: ``step, rows, amount``; the first is the sum of the others."""
+    read, kept = transactions.money_read or 0.0, transactions.money_kept or 0.0
+    unreadable = int(transactions.quarantined["rule"].str.startswith("unreadable").sum())
+    rows = [
+        ("read from the source", transactions.rows_read - unreadable, read),
+        (
+            "set aside in quarantine",
+            transactions.rows_read - unreadable - transactions.rows_kept,
+            round(read - kept, 4),
+        ),
+        ("analysed", transactions.rows_kept, kept),
+    ]
+    return pd.DataFrame(rows, columns=["step", "rows", "amount"])
+
+
+def units_sentence(units: pd.DataFrame) -> str:
+    """What the unit check found, with every share."""
+    shares = ", ".join(f"{row.column} {row.top_share:.1%}" for row in units.itertuples())
+    return f"Share of each column's total in its largest 1 % of non-zero lines: {shares}."
+
+
+def traced_sentence(column: str, by_category: pd.DataFrame) -> str:
+    """Which category a doubtful column's total comes from."""
+    top = by_category.iloc[0]
+    return (
+        f"{column}: {top['share']:.0%} of the total lies in {top['category']}, where the median line says "
+        f"{top['median']:,.0f}, against {by_category['median'].median():,.0f} in the middle category."
+    )
+
+
+def calendar_sentence(weeks: pd.DataFrame, currency: str) -> str:
+    """Sales by week in numbers."""
+    whole = weeks[weeks["complete"]]
+    if whole.empty:
+        return f"The data fill no whole week; {len(weeks)} are begun."
+    return (
+        f"Sales in {len(whole)} full weeks run from {whole['sales'].min():,.0f} to {whole['sales'].max():,.0f} "
+        f"{currency}; "
+        f"{len(weeks) - len(whole)} weeks that the data do not fill are left out."
+    )
+
+
+def summary(checked: dict[str, Checked], units: pd.DataFrame) -> dict[str, Any]:
+    """Figures for the report: rows by table, and the columns whose units cannot be trusted."""
+    card = scorecard(checked)
+    return {
+        "rows_read": int(card["rows_read"].sum()),
+        "rows_quarantined": int(card["rows_quarantined"].sum()),
+        "lines": checked["transactions"].rows_kept,
+        "tables": card.to_dict("records"),
+        "doubtful_columns": list(units.loc[~units["plausible"], "column"]),
+        "units": units.to_dict("records"),
+    }
