@@ -19,6 +19,8 @@ def plain(
         percent: columns that are shares from 0 to 1.
         numbers: column to decimals.
     """
+    flags = table.select_dtypes("bool").columns
+    table = table.assign(**{name: table[name].map({True: "yes", False: "no"}) for name in flags})
     made = GT(table).tab_header(title).opt_align_table_header("left")
     made = made.cols_label(**{name: style.readable(name) for name in table.columns})
     if percent:
