@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +13,7 @@ from segmentkit.machinery.threads import cap_environment
 cap_environment()
 sys.path.insert(0, str(Path(__file__).parent))
 
-# few repetitions: the tests ask whether the truth is found, not how narrow the bands are
-LIGHT = [
-    "-p",
-    "bootstrap_pairs=6",
-    "-p",
-    "starts=5",
-    "-p",
-    "null_copies=19",
-    "-p",
-    "null_pairs=4",
-    "-p",
-    "null_starts=3",
-]
-Command = Callable[..., subprocess.CompletedProcess[str]]
+from light import LIGHT, Command  # noqa: E402
 
 
 @pytest.fixture(scope="session")

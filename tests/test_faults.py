@@ -12,7 +12,7 @@ import nbformat
 import psutil
 import pytest
 
-from conftest import LIGHT, Command
+from light import LIGHT, Command
 from segmentkit.machinery.execute import Outcome, execute
 from segmentkit.machinery.progress import Progress
 
@@ -114,6 +114,20 @@ def test_how_a_cell_ends_is_how_the_stage_ends(tmp_path: Path, code: str, exit_c
     assert outcome.exit_code == exit_code
     assert told in outcome.message
     assert target.is_file()
+
+
+def test_threads_are_capped_in_a_kernel_that_opened_a_run(tmp_path: Path, outputs: Path) -> None:
+    code = (
+        "import numpy, sklearn.cluster, threadpoolctl\n"
+        "from segmentkit import open_run\n"
+        "rfm_bins = 5\n"
+        "opened = open_run('threads', stage='00_start_here', parameters=locals())\n"
+        "import umap\n"
+        "used = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "assert used == {1}, used"
+    )
+    outcome, _ = run_cell(tmp_path, code)
+    assert outcome.exit_code == 0, outcome.message
 
 
 def test_a_stage_out_of_time_is_stopped(tmp_path: Path) -> None:

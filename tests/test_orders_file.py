@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import LIGHT, Command
+from light import LIGHT, Command
 from segmentkit.machinery.paths import project_root
 
 BAD = {

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
-from conftest import LIGHT, Command
+from light import LIGHT, Command
 from segmentkit.machinery.parameters import read_parameters
 from segmentkit.machinery.paths import notebook_path, notebooks_folder, project_root, stages
 from segmentkit.machinery.series import written_tables

@@ -12,7 +12,7 @@ import ibis
 import pandas as pd
 
 from segmentkit.contracts import RawTable
-from segmentkit.errors import DataError
+from segmentkit.errors import DataError, PrivacyStop
 from segmentkit.machinery.sources import Source
 
 _READINGS = itertools.count(1)
@@ -31,7 +31,13 @@ def read_source(source: Source, connection: Any) -> dict[str, RawTable]:
 
     Raises:
         DataError: a file or a mapped column is missing, or a file is empty.
+        PrivacyStop: the source states that its ids name people.
     """
+    if source.facts["identifiers"] == "direct":
+        raise PrivacyStop(
+            f"source {source.key}: identifiers == 'direct'; the kit analyses pseudonymous ids only; replace e-mails, "
+            'names and phone numbers by ids that name nobody before you export, then state identifiers = "pseudonymous"'
+        )
     return {name: _read_table(source, name, connection) for name in source.tables}
 
 

@@ -54,6 +54,7 @@ def run_series(order: Order) -> int:
     """
     overrides = cells.read_files(order.files) | cells.parse_assignments(order.assignments) | dict(order.extra)
     resolved = cells.resolve(stages(), (QUICK if order.quick else {}) | overrides)
+    _make_source_absolute(resolved)
     chosen = select_stages(order.first, order.last)
     name = order.run or f"{_source_name(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = outputs_folder() / check_run_name(name)
@@ -146,6 +147,13 @@ def _stage_index(text: str, known: list[str]) -> int:
         if text in (name, name[:2]) or (text.isdigit() and int(text) == int(name[:2])):
             return index
     raise ParameterError(f"no stage {text!r}; the series has {', '.join(known)}")
+
+
+def _make_source_absolute(resolved: Mapping[str, dict[str, Any]]) -> None:
+    """A TOML given by its path from here must still be found when the run's parameters are given back elsewhere."""
+    for values in resolved.values():
+        if str(values.get("source", "")).endswith(".toml"):
+            values["source"] = Path(values["source"]).resolve().as_posix()
 
 
 def _source_name(resolved: Mapping[str, Mapping[str, Any]]) -> str:
