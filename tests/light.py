@@ -6,7 +6,7 @@ from collections.abc import Callable
 # few repetitions: the tests ask whether the truth is found, not how narrow the bands are
 LIGHT = [
     "-p",
-    "bootstrap_pairs=6",
+    "bootstrap_pairs=10",
     "-p",
     "starts=5",
     "-p",

@@ -303,3 +303,18 @@ def test_an_own_k_that_was_not_tried_is_refused(own_k: tuple[int, ...]) -> None:
     message = rf"own_k == \[{', '.join(map(str, own_k))}\]; it must be one number from 2 to 5, or empty"
     with pytest.raises(ParameterError, match=message):
         choose(evidence(GOOD, ROOMY, GOOD, GOOD), own_k=own_k)
+
+
+def test_a_peak_of_stability_is_taken_before_a_larger_k_that_meets_the_floors() -> None:
+    def evidence(stability: list[float]) -> pd.DataFrame:
+        ks = range(2, 2 + len(stability))
+        steady = {"worst_segment_stability": 0.9, "smallest_share": 0.1, "smallest_customers": 200, "silhouette": 0.5}
+        return pd.DataFrame([{"k": k, "stability": value} | steady for k, value in zip(ks, stability, strict=True)])
+
+    floors = {"stability_floor": 0.75, "size_floor_share": 0.05, "size_floor": 50}
+    peaked = clustering.choose_k(evidence([0.99, 0.88, 0.99, 0.95, 0.86]), **floors)
+    assert peaked.k == 4
+    assert "stability peaks there (0.99, against 0.88 and 0.95 beside it)" in peaked.sentence
+    assert clustering.choose_k(evidence([0.94, 0.91, 0.90, 0.80, 0.79]), **floors).k == 6
+    # a bump within the noise of the bootstrap is no peak, and the last k tried has no right-hand neighbour
+    assert clustering.choose_k(evidence([0.90, 0.885, 0.90, 0.885, 0.93]), **floors).k == 6

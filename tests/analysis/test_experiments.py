@@ -246,10 +246,10 @@ def test_segments_with_other_shares_do_not_make_an_effect_overall() -> None:
 
 def test_the_interval_covers_a_planted_net_benefit_in_about_95_of_100_tests() -> None:
     covered = []
-    for seed in range(400):
+    for seed in range(150):
         row = read(outcomes(seed, each=160, extra=6.0, segments="A"), cost=1.0, margin=0.5).loc["all"]
         covered.append(row["net_benefit_low"] <= 6.0 * 0.5 - 1.0 <= row["net_benefit_high"])
-    assert 0.92 < np.mean(covered) < 0.98
+    assert 0.90 < np.mean(covered) < 0.99
 
 
 def differences(seed: int, gains: tuple[float, ...]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from segmentkit.analysis import stability
 from segmentkit.errors import DataError, ParameterError
 
 FEWEST_CUSTOMERS = 100
+PEAK = 0.02
 SILHOUETTE_ROWS = 10_000
 DECIMALS = {"wss": 0, "silhouette": 3, "stability": 3, "worst_segment_stability": 3, "smallest_share": 3}
 
@@ -179,6 +180,9 @@ def choose_k(
 ) -> Choice:
     """Choose the largest k such that it and every smaller k tried keep all segments above both floors.
 
+    Where stability peaks on the way, at a k clearly steadier than both its neighbours, the last such peak is taken:
+    cutting true groups further can stay above the floors for long, but the true number stands out.
+
     Args:
         evidence: from ``score_k_range``.
         own_k: the analyst's own number, as a list of none or one.
@@ -195,7 +199,8 @@ def choose_k(
         & (evidence["smallest_customers"] >= size_floor)
     )
     unbroken = evidence["k"][meets.cummin()]
-    rule_k = int(unbroken.max()) if len(unbroken) else None
+    peaks = _peaks(evidence, unbroken)
+    rule_k = max(peaks) if peaks else int(unbroken.max()) if len(unbroken) else None
     silhouette_k = int(evidence.loc[evidence["silhouette"].idxmax(), "k"])
     sizes = f"{size_floor_share:.0%} of customers or more, and at least {size_floor:,} customers"
     floors = f"every segment at Jaccard {stability_floor:g} or more, {sizes}"
@@ -205,11 +210,29 @@ def choose_k(
     if rule_k is not None:
         row = evidence.set_index("k").loc[rule_k]
         told = f"{rule_k} segments: the most that, like every smaller number tried, keep {floors}"
+        if peaks:
+            beside = evidence.set_index("k")["stability"]
+            told = (
+                f"{rule_k} segments: stability peaks there ({beside[rule_k]:.2f}, against {beside[rule_k - 1]:.2f} and "
+                f"{beside[rule_k + 1]:.2f} beside it), and it keeps {floors}"
+            )
         sentence = f"{told} (its weakest segment: {row['worst_segment_stability']:.2f}).{tail}"
         return Choice(rule_k, "rule", rule_k, silhouette_k, sentence)
     best = evidence.loc[evidence["stability"].idxmax()]
     told = f"No number of segments keeps {floors}; {int(best['k'])} is the most stable of those tried"
     return Choice(int(best["k"]), "most stable", None, silhouette_k, f"{told} ({best['stability']:.2f}).{tail}")
+
+
+def _peaks(evidence: pd.DataFrame, allowed: pd.Series) -> list[int]:
+    """Numbers of segments whose stability stands clearly above that of one fewer and one more."""
+    stability = evidence.set_index("k")["stability"]
+    return [
+        int(k)
+        for k in allowed
+        if k - 1 in stability.index
+        and k + 1 in stability.index
+        and stability[k] >= max(stability[k - 1], stability[k + 1]) + PEAK
+    ]
 
 
 def _own_choice(evidence: pd.DataFrame, own: list[int], rule_k: int | None, silhouette_k: int, tail: str) -> Choice:
