@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def lab(shop_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         f"--ServerApp.root_dir={folder / 'notebooks'}",
         f"--IdentityProvider.token={token}",
     ]
-    with serving(words, lab_environment(folder), folder / "lab.log") as server:
+    with serving(words, lab_environment(folder), folder) as server:
         wait_until_up(server, f"http://127.0.0.1:{port}/api/status?token={token}", folder / "lab.log")
         yield Lab(f"http://127.0.0.1:{port}/", token, folder)
 
@@ -105,20 +105,31 @@ def lab_environment(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(words: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def serving(words: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server for as long as the block runs; nothing it started outlives it."""
-    with log.open("wb") as handle:
+    with (folder / "lab.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *words], env=environment, stdout=handle, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "jupyterlab", *words], env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         yield server
     finally:
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+        family = started_in(folder)
         server.terminate()
         for left in psutil.wait_procs(family, timeout=15)[1]:
             left.kill()
         assert psutil.wait_procs(family, timeout=10)[1] == []
+        server.wait(timeout=10)
+
+
+def started_in(folder: Path) -> set[psutil.Process]:
+    """The server and its kernels, known by the folder they were given, and whatever these started."""
+    family: set[psutil.Process] = set()
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in word for word in process.info["cmdline"] or []):
+            with suppress(psutil.NoSuchProcess):
+                family |= {process, *process.children(recursive=True)}
+    return family
 
 
 def wait_until_up(server: subprocess.Popen[bytes], status: str, log: Path) -> None:

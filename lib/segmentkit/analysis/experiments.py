@@ -245,5 +245,5 @@ def break_even_sentence(currency: str) -> str:
     return (
         f"Each {currency} spent on a contact must bring {1 / low:.2f} {currency} of extra sales at a margin of "
         f"{low:.0%}, "
-        f"{1 / high:.2f} {currency} at {high:.0%}. The margin is yours to state."
+        f"{1 / high:.2f} {currency} at {high:.0%}. This is arithmetic, not data."
     )

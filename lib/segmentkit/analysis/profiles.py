@@ -184,7 +184,8 @@ def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
     if own.empty:
         return "No feature lies half a standard deviation or more from the average customer."
     parts = [
-        f"{row.feature} {_number(row.mean)} (all: {_number(row.overall_mean)})" for row in own.itertuples(index=False)
+        f"{row.feature.replace('_', ' ')} {_number(row.mean)} (all: {_number(row.overall_mean)})"
+        for row in own.itertuples(index=False)
     ]
     return "Set apart by " + "; ".join(parts) + "."
 

@@ -75,9 +75,10 @@ class Test:
     def sentence(self) -> str:
         """The reading in words."""
         told = (
-            f"the {self.compared} segments differ in their effect (p {self.difference_p:.2g}, one test)"
+            f"the {self.compared} segments with enough buyers differ in their effect (p {self.difference_p:.2g}, "
+            "one test)"
             if self.difference_p < 0.05
-            else f"whether the {self.compared} segments differ cannot be told (p {self.difference_p:.2g}, one test)"
+            else f"whether the {self.compared} with enough buyers differ cannot be told (p {self.difference_p:.2g}, one test)"
         )
         return (
             f"{self.title}. Sample ratio: {self.ratio.sentence} {self.money_from} Between segments: {told}. "

@@ -111,7 +111,7 @@ def break_even(currency: str) -> Figure:
             f"{1 / margin:.2f} at {margin:.0%}", (margin, 1 / margin), xytext=(8, 5), textcoords="offset points"
         )
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set(xlim=(0, 0.8), ylim=(0, None), xlabel="margin as a share of sales (not known: yours to state)")
+    ax.set(xlim=(0, 0.8), ylim=(0, None), xlabel="margin as a share of sales")
     ax.set_ylabel(f"extra sales per {currency} of cost, {currency}")
     style.title(made, f"At a margin of 20 % each {currency} spent must bring {1 / 0.2:.2f} {currency} of extra sales")
     return made

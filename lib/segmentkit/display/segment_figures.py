@@ -1,6 +1,6 @@
 """Figures of the segments: evidence for k, sizes, profiles, the map, stability."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,14 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
         left.plot(evidence["k"], evidence[column], marker=style.marker(index), color=style.colour(index), lw=1.8)
         # the two lines often end close together: one label goes up, the other down
         style.label_end(left, last["k"], last[column], label, style.colour(index), up=column == upper)
-    left.axhline(stability_floor, color=style.QUIET, lw=1, ls="--")
+    ks = [evidence["k"].iloc[0], last["k"]]
+    left.plot(ks, [stability_floor] * 2, color=style.QUIET, lw=1, ls="--")
     left.annotate(
         f"floor {stability_floor:g}",
         (evidence["k"].iloc[0], stability_floor),
-        xytext=(0, 3),
+        xytext=(0, -3),
         textcoords="offset points",
+        va="top",
         fontsize=8.5,
         color=style.QUIET,
     )
@@ -85,7 +87,14 @@ def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
         ax.hlines(y, 0, own["difference"], color=style.colour(index), lw=1.2)
         fill = [style.colour(index) if bool(flag) else "white" for flag in own["marker"].fillna(False)]
         ax.scatter(
-            own["difference"], y, c=fill, edgecolor=style.colour(index), marker=style.marker(index), s=34, zorder=3
+            own["difference"],
+            y,
+            c=fill,
+            edgecolor=style.colour(index),
+            marker=style.marker(index),
+            s=34,
+            zorder=3,
+            clip_on=False,
         )
         ax.set(title=key, xlim=(-reach, reach), yticks=y)
         ax.set_yticklabels([style.readable(name) for name in features])
@@ -101,10 +110,12 @@ def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
     return made
 
 
-def profile_at(customers: pd.DataFrame, scaled: Scaled, k: int, *, starts: int, seed: int) -> Figure:
+def profile_at(
+    customers: pd.DataFrame, scaled: Scaled, k: int, *, starts: int, seed: int, leave_out: Sequence[str] = ()
+) -> Figure:
     """The profile plot for any k, for the slider."""
     segments = segment(customers, scaled, k, starts=starts, seed=seed).assign(customers)
-    profile = profiles.profile(customers, segments)
+    profile = profiles.profile(customers, segments, leave_out)
     return segment_profile(profile)
 
 
@@ -123,7 +134,7 @@ def segment_map(drawn: CustomerMap, segments: pd.DataFrame) -> Figure:
     ax.spines[["left", "bottom"]].set_visible(False)
     style.title(
         made,
-        f"{drawn.drawn:,} of {drawn.customers:,} customers; {drawn.trust:.0%} trustworthy as a picture of who is "
+        f"{drawn.drawn:,} of {drawn.customers:,} customers; {drawn.trust:.2f} of 1 trustworthy as a picture of who is "
         "near whom",
     )
     return made

@@ -64,7 +64,12 @@ def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
     tone = "good" if checks["verdict"] == "repeatable cut" and not weak else ""
     figures = [checks["reason"].capitalize(), choice["choice"]]
     return _card(
-        "Can we plan on these segments?", checks["marketer"], sure, figures, "record_04_segment_validation.html", tone
+        "Can we plan on these segments?",
+        checks["marketer"] + ".",
+        sure,
+        figures,
+        "record_04_segment_validation.html",
+        tone,
     )
 
 
@@ -139,10 +144,11 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
             )
             break
     for test in found["measured"].get("tests", []):
-        open_ones = [r["segment_key"] for r in test["rows"] if r["word"] == "cannot tell" and r["segment_key"] != "all"]
+        unsure = {"cannot tell", "too few buyers to tell"}
+        open_ones = [r["segment_key"] for r in test["rows"] if r["word"] in unsure and r["segment_key"] != "all"]
         if open_ones:
             steps.append(
-                f"Repeat {test['campaign_id']} with a lottery in {', '.join(open_ones)}: these could not be told."
+                f"Repeat {test['campaign_id']} with more customers in {', '.join(open_ones)}: these could not be told."
             )
     weak = [row["segment_key"] for row in found["validated"].get("segments", []) if row["fails"]]
     if weak:

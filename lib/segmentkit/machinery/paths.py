@@ -21,8 +21,8 @@ def notebook_path(stage: str) -> Path:
 
 def outputs_folder() -> Path:
     """Where runs are written: ``outputs``, or the folder that ``SEGMENTKIT_OUTPUTS`` names."""
-    elsewhere = os.environ.get("SEGMENTKIT_OUTPUTS", "")
-    return Path(elsewhere) if elsewhere else project_root() / "outputs"
+    # a relative folder counts from the project: kernels start in other places than the command line
+    return project_root() / (os.environ.get("SEGMENTKIT_OUTPUTS") or "outputs")
 
 
 def stages() -> list[str]:

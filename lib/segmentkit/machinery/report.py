@@ -95,6 +95,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
         "failed": failed[0] if failed else "",
         "source": facts.get("name", source.get("key", "")),
         "note": facts.get("note", ""),
+        "verdict": found["validated"].get("verdict", ""),
         "groups": {name: pages for name, pages in groups.items() if pages},
         "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         "money": lambda value: "–" if value is None else money_text(value, currency),

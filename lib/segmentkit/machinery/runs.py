@@ -1,5 +1,6 @@
 """A run: the folder a notebook reads from and writes to, the same in Lab, under papermill and in a batch."""
 
+import base64
 import html
 import os
 from collections.abc import Mapping
@@ -157,7 +158,12 @@ class Run:
             figure.savefig(temporary, format="png", dpi=FIGURE_DPI, bbox_inches="tight", facecolor="white")
         plt.close(figure)
         self.manifest.add(self.stage, "figures", name, {"alt": alt, "sha256": sha256(path)})
-        display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt}})
+        if self.interactive:
+            # Lab draws an image without its alt text; as HTML it keeps it
+            data = base64.b64encode(path.read_bytes()).decode()
+            display(HTML(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'))
+        else:
+            display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt}})
 
     def say(self, *sentences: str) -> None:
         """Show computed sentences as paragraphs; whatever the data hold is shown as text, never run."""
