@@ -74,11 +74,10 @@ class Test:
     @property
     def sentence(self) -> str:
         """The reading in words."""
+        who, p = f"the {self.compared} segments with enough buyers", f"(p {self.difference_p:.2g}, one test)"
+        sure = self.difference_p < 0.05
         told = (
-            f"the {self.compared} segments with enough buyers differ in their effect (p {self.difference_p:.2g}, "
-            "one test)"
-            if self.difference_p < 0.05
-            else f"whether the {self.compared} with enough buyers differ cannot be told (p {self.difference_p:.2g}, one test)"
+            f"{who} differ in their effect {p}" if sure else f"whether {who} differ in their effect cannot be told {p}"
         )
         return (
             f"{self.title}. Sample ratio: {self.ratio.sentence} {self.money_from} Between segments: {told}. "
