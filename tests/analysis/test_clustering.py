@@ -8,7 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.metrics import adjusted_rand_score
 
-from segmentkit.analysis import clustering
+from segmentkit.analysis import choosing, clustering
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.threads import cap_environment
 
@@ -207,8 +207,8 @@ def test_the_larger_floor_counts(customers: int, smallest: int) -> None:
 
 def test_the_evidence_has_a_row_for_every_k_and_repeats_with_the_seed() -> None:
     scaled = clustering.scale(customers(), NAMES)
-    once = clustering.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
-    again = clustering.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
+    once = choosing.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
+    again = choosing.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
     assert_frame_equal(once, again, check_exact=True)
     assert once["k"].tolist() == [2, 3, 4]
     assert once["wss"].is_monotonic_decreasing
@@ -223,7 +223,7 @@ def test_fewer_distinct_customers_than_segments_are_refused() -> None:
     few = customers().assign(recency_days=[1.0, 2.0, 3.0] * 60)
     scaled = clustering.scale(few, ["recency_days"])
     with pytest.raises(DataError, match="only 3 distinct customers for k_max == 5; lower k_max or add features"):
-        clustering.score_k_range(scaled, 2, 5, starts=1, pairs=1, max_rows=100, seed=1)
+        choosing.score_k_range(scaled, 2, 5, starts=1, pairs=1, max_rows=100, seed=1)
 
 
 # --- the choice
@@ -242,8 +242,8 @@ def evidence(worst: list[float], smallest: list[int], stability: list[float], si
     )
 
 
-def choose(table: pd.DataFrame, own_k: tuple[int, ...] = ()) -> clustering.Choice:
-    return clustering.choose_k(table, own_k=own_k, stability_floor=0.75, size_floor_share=0.05, size_floor=60)
+def choose(table: pd.DataFrame, own_k: tuple[int, ...] = ()) -> choosing.Choice:
+    return choosing.choose_k(table, own_k=own_k, stability_floor=0.75, size_floor_share=0.05, size_floor=60)
 
 
 GOOD = [0.9, 0.9, 0.9, 0.9]
@@ -312,9 +312,9 @@ def test_a_peak_of_stability_is_taken_before_a_larger_k_that_meets_the_floors() 
         return pd.DataFrame([{"k": k, "stability": value} | steady for k, value in zip(ks, stability, strict=True)])
 
     floors = {"stability_floor": 0.75, "size_floor_share": 0.05, "size_floor": 50}
-    peaked = clustering.choose_k(evidence([0.99, 0.88, 0.99, 0.95, 0.86]), **floors)
+    peaked = choosing.choose_k(evidence([0.99, 0.88, 0.99, 0.95, 0.86]), **floors)
     assert peaked.k == 4
     assert "stability peaks there (0.99, against 0.88 and 0.95 beside it)" in peaked.sentence
-    assert clustering.choose_k(evidence([0.94, 0.91, 0.90, 0.80, 0.79]), **floors).k == 6
+    assert choosing.choose_k(evidence([0.94, 0.91, 0.90, 0.80, 0.79]), **floors).k == 6
     # a bump within the noise of the bootstrap is no peak, and the last k tried has no right-hand neighbour
-    assert clustering.choose_k(evidence([0.90, 0.885, 0.90, 0.885, 0.93]), **floors).k == 6
+    assert choosing.choose_k(evidence([0.90, 0.885, 0.90, 0.885, 0.93]), **floors).k == 6

@@ -1,4 +1,4 @@
-"""Clustering: transform, scale, try every k, choose one by a rule that can be defended, and assign customers.
+"""Clustering: transform, scale, fit, give keys, and assign customers.
 
 Clusters come from the scaled features, never from the map.
 """
@@ -12,16 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import yeojohnson
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import PowerTransformer
 
-from segmentkit.analysis import stability
 from segmentkit.errors import DataError, ParameterError
 
 FEWEST_CUSTOMERS = 100
-PEAK = 0.02
-SILHOUETTE_ROWS = 10_000
-DECIMALS = {"wss": 0, "silhouette": 3, "stability": 3, "worst_segment_stability": 3, "smallest_share": 3}
 
 
 @dataclass(frozen=True)
@@ -98,151 +93,6 @@ def fit(values: np.ndarray, k: int, *, starts: int, seed: int) -> KMeans:
     return model
 
 
-def score_k_range(
-    scaled: Scaled, k_min: int, k_max: int, *, starts: int, pairs: int, max_rows: int, seed: int, workers: int = 1
-) -> pd.DataFrame:
-    """Evidence for every k.
-
-    Args:
-        scaled: customers by features.
-        k_min: fewest segments tried.
-        k_max: most segments tried.
-        starts: k-means starts of every fit.
-        pairs: pairs of bootstrap samples for the stability.
-        max_rows: customers at most that the stability is measured on.
-        seed: the same seed gives the same table.
-        workers: processes.
-
-    Returns:
-        One row a k: ``k, wss, silhouette, stability`` (mean adjusted Rand over pairs), ``worst_segment_stability``
-        (lowest mean best Jaccard of a segment), ``smallest_customers, smallest_share, rows_used``.
-
-    Raises:
-        DataError: fewer distinct customers than ``k_max``.
-    """
-    distinct = len(np.unique(scaled.values, axis=0))
-    if distinct < k_max:
-        raise DataError(f"only {distinct} distinct customers for k_max == {k_max}; lower k_max or add features")
-    rows = []
-    sample = stability.sample_rows(len(scaled.values), max_rows, seed)
-    for k in range(k_min, k_max + 1):
-        model = fit(scaled.values, k, starts=starts, seed=seed)
-        sizes = np.bincount(model.labels_, minlength=k)
-        measured = stability.measure(
-            scaled.values[sample], model.labels_[sample], k, starts=starts, pairs=pairs, seed=seed, workers=workers
-        )
-        rows.append(
-            {
-                "k": k,
-                "wss": float(model.inertia_),
-                "silhouette": _silhouette(scaled.values, model.labels_, seed),
-                "stability": measured.mean,
-                "worst_segment_stability": min(measured.per_segment),
-                "smallest_customers": int(sizes.min()),
-                "smallest_share": float(sizes.min() / len(scaled.values)),
-                "rows_used": len(sample),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _silhouette(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    size = SILHOUETTE_ROWS if len(values) > SILHOUETTE_ROWS else None
-    return float(silhouette_score(values, labels, sample_size=size, random_state=seed))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The number of segments, who chose it, and why.
-
-    Attributes:
-        k: the number used.
-        decided_by: ``rule``, ``most stable`` (no k met the floors) or ``analyst``.
-        rule_k: what the rule says; None where no k meets the floors.
-        silhouette_k: the silhouette's own favourite, for comparison.
-        sentence: the choice in words, with its figures.
-    """
-
-    k: int
-    decided_by: str
-    rule_k: int | None
-    silhouette_k: int
-    sentence: str
-
-
-def choose_k(
-    evidence: pd.DataFrame,
-    *,
-    own_k: Sequence[int] = (),
-    stability_floor: float,
-    size_floor_share: float,
-    size_floor: int,
-) -> Choice:
-    """Choose the largest k such that it and every smaller k tried keep all segments above both floors.
-
-    Where stability peaks on the way, at a k clearly steadier than both its neighbours, the last such peak is taken:
-    cutting true groups further can stay above the floors for long, but the true number stands out.
-
-    Args:
-        evidence: from ``score_k_range``.
-        own_k: the analyst's own number, as a list of none or one.
-        stability_floor: lowest mean best Jaccard a segment may have.
-        size_floor_share: smallest share of customers a segment may have.
-        size_floor: smallest number of customers a segment may have.
-
-    Raises:
-        ParameterError: the analyst's own k was not among those tried.
-    """
-    meets = (
-        (evidence["worst_segment_stability"] >= stability_floor)
-        & (evidence["smallest_share"] >= size_floor_share)
-        & (evidence["smallest_customers"] >= size_floor)
-    )
-    unbroken = evidence["k"][meets.cummin()]
-    peaks = _peaks(evidence, unbroken)
-    rule_k = max(peaks) if peaks else int(unbroken.max()) if len(unbroken) else None
-    silhouette_k = int(evidence.loc[evidence["silhouette"].idxmax(), "k"])
-    sizes = f"{size_floor_share:.0%} of customers or more, and at least {size_floor:,} customers"
-    floors = f"every segment at Jaccard {stability_floor:g} or more, {sizes}"
-    tail = f" The silhouette alone would take {silhouette_k}."
-    if own_k:
-        return _own_choice(evidence, list(own_k), rule_k, silhouette_k, tail)
-    if rule_k is not None:
-        row = evidence.set_index("k").loc[rule_k]
-        told = f"{rule_k} segments: the most that, like every smaller number tried, keep {floors}"
-        if peaks:
-            beside = evidence.set_index("k")["stability"]
-            told = (
-                f"{rule_k} segments: stability peaks there ({beside[rule_k]:.2f}, against {beside[rule_k - 1]:.2f} and "
-                f"{beside[rule_k + 1]:.2f} beside it), and it keeps {floors}"
-            )
-        sentence = f"{told} (its weakest segment: {row['worst_segment_stability']:.2f}).{tail}"
-        return Choice(rule_k, "rule", rule_k, silhouette_k, sentence)
-    best = evidence.loc[evidence["stability"].idxmax()]
-    told = f"No number of segments keeps {floors}; {int(best['k'])} is the most stable of those tried"
-    return Choice(int(best["k"]), "most stable", None, silhouette_k, f"{told} ({best['stability']:.2f}).{tail}")
-
-
-def _peaks(evidence: pd.DataFrame, allowed: pd.Series) -> list[int]:
-    """Numbers of segments whose stability stands clearly above that of one fewer and one more."""
-    stability = evidence.set_index("k")["stability"]
-    return [
-        int(k)
-        for k in allowed
-        if k - 1 in stability.index
-        and k + 1 in stability.index
-        and stability[k] >= max(stability[k - 1], stability[k + 1]) + PEAK
-    ]
-
-
-def _own_choice(evidence: pd.DataFrame, own: list[int], rule_k: int | None, silhouette_k: int, tail: str) -> Choice:
-    tried = list(evidence["k"])
-    if len(own) != 1 or own[0] not in tried:
-        raise ParameterError(f"own_k == {own}; it must be one number from {tried[0]} to {tried[-1]}, or empty")
-    rule = f"the rule says {rule_k}" if rule_k else "the rule finds none that meets the floors"
-    return Choice(own[0], "analyst", rule_k, silhouette_k, f"{own[0]} segments, set by the analyst; {rule}.{tail}")
-
-
 def key_letter(index: int) -> str:
     """0 is A, 25 is Z, 26 is AA."""
     return key_letter(index // 26 - 1) + chr(65 + index % 26) if index >= 26 else chr(65 + index)
@@ -250,11 +100,15 @@ def key_letter(index: int) -> str:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A fitted segmentation: a scaling, one centroid a segment, keys given by value, highest first."""
+    """A fitted segmentation: a scaling, one centroid a segment, a key each.
+
+    Keys are given by value at the first fit, highest first, and kept for life; ``retired`` ones are never given again.
+    """
 
     scaling: Scaling
     keys: tuple[str, ...]
     centroids: np.ndarray
+    retired: tuple[str, ...] = ()
 
     def assign(self, features: pd.DataFrame) -> pd.DataFrame:
         """Give every customer the segment with the nearest centroid.
@@ -266,6 +120,19 @@ class Segmentation:
         labels, distance = nearest(self.scaling.apply(table), self.centroids)
         keys = np.asarray(self.keys, dtype=object)[labels]
         return pd.DataFrame({"customer_id": table["customer_id"], "segment_key": keys, "distance": distance})
+
+    def applied(self, names: Sequence[str]) -> "Segmentation":
+        """Itself, to be applied as it is.
+
+        Raises:
+            ParameterError: ``names`` are not the features it was fitted on.
+        """
+        if self.scaling.features != tuple(names):
+            raise ParameterError(
+                f"features == {list(names)}; the earlier run was fitted on {list(self.scaling.features)}; take those, "
+                "or fit anew with --refit"
+            )
+        return self
 
     def labels(self, segments: pd.DataFrame) -> np.ndarray:
         """Segment keys as whole numbers, 0 for the first key."""
@@ -283,6 +150,7 @@ class Segmentation:
             "means": list(s.means),
             "scales": list(s.scales),
             "keys": list(self.keys),
+            "retired_keys": list(self.retired),
             "centroids": self.centroids.tolist(),
         }
 
@@ -290,7 +158,8 @@ class Segmentation:
     def from_dict(cls, content: Mapping[str, Any]) -> "Segmentation":
         """Back from plain data."""
         scaling = Scaling(*(tuple(content[name]) for name in ("features", "lambdas", "means", "scales")))
-        return cls(scaling, tuple(content["keys"]), np.asarray(content["centroids"], dtype=float))
+        retired = tuple(content.get("retired_keys", ()))
+        return cls(scaling, tuple(content["keys"]), np.asarray(content["centroids"], dtype=float), retired)
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

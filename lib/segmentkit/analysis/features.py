@@ -1,7 +1,8 @@
 """Customer features: one row a customer, built through Ibis from the purchases up to a stated day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import ibis
@@ -36,16 +37,31 @@ class Window:
         )
 
 
-def window(transactions: ibis.Table, as_of: str = "") -> Window:
+def window(transactions: ibis.Table, as_of: str = "", look_back: Sequence[int] = ()) -> Window:
     """The window of the data, ending at ``as_of``.
 
     Args:
         transactions: the shared table.
         as_of: YYYY-MM-DD, the first day not looked at; empty means the day after the last purchase.
+        look_back: its length in days, as a list of one; empty means from the first purchase on. Two runs can be
+            compared only where both look back equally far: orders and sales add up with every day.
 
     Raises:
-        ParameterError: not a date, or no purchase lies before it, or it lies after the day that follows the last.
+        ParameterError: not a date, or no purchase lies before it, or it lies after the day that follows the last; or
+            the data begin after the first day to look at.
     """
+    whole = _whole_window(transactions, as_of)
+    if not look_back:
+        return whole
+    if len(look_back) != 1 or look_back[0] > whole.days:
+        raise ParameterError(
+            f"look_back_days == {list(look_back)}; before {whole.as_of} the data hold {whole.days} days, from "
+            f"{whole.start} on; give one number up to that, or bring older data"
+        )
+    return Window(whole.as_of - timedelta(days=look_back[0]), whole.as_of)
+
+
+def _whole_window(transactions: ibis.Table, as_of: str) -> Window:
     first, last = (
         transactions.aggregate(a=transactions.ordered_at.min(), b=transactions.ordered_at.max()).execute().iloc[0]
     )
@@ -85,7 +101,8 @@ def build(transactions: ibis.Table, seen: Window, *, categories: int = 8) -> pd.
 
     Returns:
         One row a customer, sorted by ``customer_id``: days in days, money in the source's currency, shares from
-        0 to 1. A share of nothing and a gap after one order are missing, not zero.
+        0 to 1. Tenure counts from the first purchase in the data, even before the window. A share of nothing and a gap
+        after one order are missing, not zero.
 
     Raises:
         DataError: no purchase lies in the window.
@@ -94,6 +111,8 @@ def build(transactions: ibis.Table, seen: Window, *, categories: int = 8) -> pd.
     orders = lines.group_by("customer_id", "order_id").aggregate(
         ordered_at=lines.ordered_at.min(), amount=money(lines.amount), lines=lines.count()
     )
+    known = transactions.group_by("customer_id").aggregate(first_ever=transactions.ordered_at.min().date())
+    orders = orders.inner_join(known, "customer_id")
     customers = _per_customer(orders, seen)
     for shares in _shares(lines):
         customers = customers.left_join(shares, "customer_id").drop("customer_id_right")
@@ -111,6 +130,7 @@ def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
     late = orders.ordered_at >= ibis.literal(seen.middle)
     grouped = orders.group_by("customer_id").aggregate(
         first_order=orders.ordered_at.min().date(),
+        first_ever=orders.first_ever.min(),
         last_order=orders.ordered_at.max().date(),
         frequency=orders.count(),
         monetary=money(orders.amount),
@@ -130,7 +150,7 @@ def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
         lines_per_order=grouped.lines_per_order,
         mean_gap_days=(grouped.frequency > 1).ifelse(span / (grouped.frequency - 1), None),
         active_months=grouped.active_months,
-        tenure_days=as_of.delta(grouped.first_order, unit="day"),
+        tenure_days=as_of.delta(grouped.first_ever, unit="day"),
         trend=(grouped.monetary > 0).ifelse((2 * grouped.late_spend - grouped.monetary) / grouped.monetary, None),
         weekend_share=grouped.weekend_share,
         **{f"{part}_share": grouped[f"{part}_share"] for part in PARTS_OF_DAY},

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from segmentkit.analysis import profiles
-from segmentkit.analysis.clustering import Choice, Scaled, segment
+from segmentkit.analysis.choosing import Choice
+from segmentkit.analysis.clustering import Scaled, segment
 from segmentkit.analysis.embedding import CustomerMap, centre_of_each
 from segmentkit.analysis.stability import DOUBTFUL, SOUND, NullTest
 from segmentkit.display import style
@@ -46,6 +47,7 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
         "rule": "by the rule",
         "analyst": "set by the analyst",
         "most stable": "the most stable; none meets the floors",
+        "earlier run": "kept from the earlier run",
     }
     told = f"{choice.k} segments, {who[choice.decided_by]}"
     style.title(made, f"{told}; the silhouette alone would take {choice.silhouette_k}")

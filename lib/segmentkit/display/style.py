@@ -50,7 +50,7 @@ def figure(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any)
 
 def title(made: Figure, text: str) -> None:
     """A title that states the finding, wrapped and left-aligned."""
-    made.suptitle(_wrapped(text, 78), x=0.01, ha="left", fontsize=12.5, fontweight="bold", color=INK)
+    made.suptitle(wrapped(text, 78), x=0.01, ha="left", fontsize=12.5, fontweight="bold", color=INK)
 
 
 def label_end(ax: Axes, x: float, y: float, text: str, colour_: str, *, up: bool) -> None:
@@ -69,7 +69,8 @@ def money(value: float, currency: str) -> str:
     return f"{value:,.0f} {currency}" if abs(value) >= 100 else f"{value:,.2f} {currency}"
 
 
-def _wrapped(text: str, width: int) -> str:
+def wrapped(text: str, width: int) -> str:
+    """Text broken into lines of at most so many characters."""
     import textwrap
 
     return "\n".join(textwrap.wrap(text, width))
@@ -82,7 +83,7 @@ def _plain(ax: Axes) -> None:
 
 def note(ax: Axes, text: str) -> None:
     """A quiet note under the axes."""
-    ax.text(0, -0.2, _wrapped(text, 120), transform=ax.transAxes, va="top", fontsize=8.5, color=QUIET)
+    ax.text(0, -0.2, wrapped(text, 120), transform=ax.transAxes, va="top", fontsize=8.5, color=QUIET)
 
 
 def names_in_order(keys: Sequence[str]) -> list[str]:

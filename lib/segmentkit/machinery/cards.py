@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 Money = Callable[[float | None], str]
+MONITORING = "record_07_monitoring.html"
 
 WORDS = [
     (
@@ -35,6 +36,15 @@ WORDS = [
         "These data cannot separate what a campaign caused from whom it was sent to. No arithmetic can mend it; a "
         "lottery next time can.",
     ),
+    (
+        "Drift",
+        "The customers as a whole have changed, so that saved borders lie in the wrong place. Measured in standard "
+        "deviations; small or accidental shifts do not count.",
+    ),
+    (
+        "Regression to the mean",
+        "Whoever was picked for being best or smallest looks more ordinary when looked at again, with no cause.",
+    ),
     ("Not proven", "Sales that would be credited to a campaign by habit. They may have come anyway."),
     ("Measured, assumed, not known", "Where a money figure comes from: the data, somebody's parameter, or nowhere."),
 ]
@@ -47,7 +57,29 @@ def _card(question: str, answer: str, sure: str, figures: list[str], link: str, 
 def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
     """The cards of page one, in the order in which a team decides; a stage that did not run has none."""
     makers = (("validated", _segments), ("explored", _value), ("measured", _campaigns), ("data", _data))
-    return [maker(found, money) for stage, maker in makers if found[stage]]
+    cards = [maker(found, money) for stage, maker in makers if found[stage]]
+    kind = found["monitored"].get("kind", "none")
+    if kind == "none":
+        return cards
+    # in the month after, what changed comes first; a rehearsal comes last, for it is no news
+    return [*cards, _rehearsed(found)] if kind == "rehearsal" else [_changed(found), *cards]
+
+
+def _changed(found: dict[str, Any]) -> dict[str, Any]:
+    seen = found["monitored"]
+    question = "What did the restatement change?" if seen["kind"] == "restated" else "What changed since last time?"
+    figures = [seen["moved"], seen["drift"], seen["regression"], seen["trends"], seen["history"]]
+    sure = f"the money is counted, not estimated. {seen['advice_sentence']}"
+    tone = "good" if seen["advice"] == "keep" else ""
+    return _card(question, seen["headline"], sure, [seen["compared"], *figures], MONITORING, tone)
+
+
+def _rehearsed(found: dict[str, Any]) -> dict[str, Any]:
+    seen = found["monitored"]
+    answer = f"{seen['moved_share']:.0%} of the customers would move, about {seen['noise']:.0%} by luck alone."
+    sure = f"a rehearsal, half of these data against the other; next month is not in it. {seen['regression']}"
+    figures = [seen["compared"], seen["headline"], seen["moved"], seen["drift"], seen["advice_sentence"]]
+    return _card("What would move by next time?", answer, sure, figures, MONITORING)
 
 
 def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
@@ -135,6 +167,9 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
 def next_steps(found: dict[str, Any], money: Money) -> list[str]:
     """What would settle the open questions, with figures where there are any."""
     steps = []
+    if found["monitored"].get("kind") == "month":
+        steps.append(found["monitored"]["advice_sentence"])
+        steps += [told for told in found["monitored"]["lessons"] if "settled" not in told and "too few" not in told]
     for row in found["measured"].get("not_proven", []):
         if row["verdict"] == "not identified":
             steps.append(

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from segmentkit import __version__
 from segmentkit.errors import KitError, ParameterError
@@ -38,12 +39,15 @@ def _parser() -> argparse.ArgumentParser:
         help="YAML; later files override earlier ones",
     )
     run.add_argument("-p", action="append", default=[], metavar="NAME=VALUE", help="one parameter")
+    run.add_argument("--like", default="", metavar="RUN", help="apply an earlier run's segments, names and parameters")
+    run.add_argument("--refit", action="store_true", help="with --like: fit anew and carry over the keys")
     run.add_argument("--from", dest="first", default="", metavar="NN", help="first stage")
     run.add_argument("--until", dest="last", default="", metavar="NN", help="last stage")
     run.add_argument("--resume", action="store_true", help="go on where a run stopped; skip what has not changed")
     run.add_argument("--quick", action="store_true", help="few repetitions, for a first look; every page says so")
     run.add_argument("--stage-seconds", type=float, default=None, metavar="N", help="time limit of each stage (3600)")
     run.set_defaults(command=_run)
+    _batch_parser(commands)
     params = commands.add_parser("params", help="list every parameter: type, default, help")
     params.add_argument("stage", nargs="?", default="", metavar="NN")
     params.set_defaults(command=_params)
@@ -53,6 +57,46 @@ def _parser() -> argparse.ArgumentParser:
     tidy.set_defaults(command=_tidy)
     commands.add_parser("doctor", help="Python, platform, kernel, disk, memory, versions").set_defaults(command=_doctor)
     return parser
+
+
+def _batch_parser(commands: Any) -> None:
+    batch = commands.add_parser("batch", help="run the series for every market and compare them")
+    batch.add_argument("base", type=Path, metavar="BASE.yaml", help="parameters of every market")
+    batch.add_argument("markets", nargs="+", metavar="MARKET.yaml", help="one file a market; it overrides the base")
+    batch.add_argument("--run", default="", metavar="NAME", help="name of the batch's folder under outputs")
+    batch.add_argument("--jobs", type=int, default=0, metavar="N", help="markets at a time (as many as cores)")
+    batch.add_argument("--compare", default="own", choices=["own", "pooled", "like"], help="whose fit each market gets")
+    batch.add_argument("--anchor", default="", metavar="MARKET", help="with --compare like: whose segments are applied")
+    batch.add_argument("--engine", nargs=2, default=None, metavar=("dask", "ADDRESS"), help="run on a dask cluster")
+    batch.add_argument("--resume", action="store_true", help="finish what is missing")
+    batch.add_argument("--quick", action="store_true", help="few repetitions, for a first look; every page says so")
+    batch.add_argument("--stage-seconds", type=float, default=None, metavar="N", help="time limit of each stage (3600)")
+    batch.set_defaults(command=_batch)
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from segmentkit.machinery.batch import BatchOrder, run_batch
+    from segmentkit.machinery.batch_page import fit_pooled, write_batch_page
+
+    if options.engine and options.engine[0] != "dask":
+        raise ParameterError(
+            f"--engine {options.engine[0]!r}; the one engine beside this machine is: --engine dask ADDRESS"
+        )
+    if options.jobs < 0:
+        raise ParameterError(f"--jobs == {options.jobs}; it must be 1 or more; leave it out for as many as cores")
+    order = BatchOrder(
+        base=options.base,
+        markets=tuple(options.markets),
+        run=options.run,
+        jobs=options.jobs,
+        compare=options.compare,
+        anchor=options.anchor,
+        dask=options.engine[1] if options.engine else "",
+        resume=options.resume,
+        quick=options.quick,
+        stage_seconds=options.stage_seconds,
+    )
+    return run_batch(order, fit_pooled, write_batch_page)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -69,6 +113,8 @@ def _run(options: argparse.Namespace) -> int:
             last=options.last,
             resume=options.resume,
             quick=options.quick,
+            like=options.like,
+            refit=options.refit,
             stage_seconds=options.stage_seconds or STAGE_SECONDS,
         )
     )

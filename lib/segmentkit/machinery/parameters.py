@@ -252,6 +252,9 @@ def read_files(files: Iterable[Path]) -> dict[str, Any]:
             raise ParameterError(f"{file} is not YAML: {error}; write one `name: value` a line") from None
         if not isinstance(loaded, dict):
             raise ParameterError(f"{file} must hold `name: value` lines, got {type(loaded).__name__}")
+        path = file.parent / str(loaded.get("source", ""))
+        if path.suffix == ".toml" and path.is_file():  # a source beside its parameters, wherever the command is given
+            loaded["source"] = path.resolve().as_posix()
         merged |= loaded
     return merged
 

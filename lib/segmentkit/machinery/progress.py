@@ -1,6 +1,7 @@
 """Progress that a person and a log file can both read: one line a cell, with stage, cell and elapsed time."""
 
 import json
+import os
 import threading
 import time
 from contextlib import suppress
@@ -64,10 +65,16 @@ class Watch:
     def _watch(self) -> None:
         import psutil
 
-        own = psutil.Process()
+        own, parent = psutil.Process(), os.environ.get("SEGMENTKIT_PARENT", "")
         while not self._stop.wait(self.every):
             started = own.children(recursive=True)
             self.seen.update(started)
+            if parent.isdigit() and not psutil.pid_exists(int(parent)):
+                # the batch that ordered this run is gone: nobody waits for it, and --resume must find it ended
+                for process in self.seen:
+                    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                        process.kill()
+                os._exit(137)
             self.peak = max(self.peak, sum(map(_resident, [own, *started])))
 
 

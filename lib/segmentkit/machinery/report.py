@@ -14,6 +14,7 @@ from segmentkit.machinery.cards import WORDS, cards_of, next_steps
 from segmentkit.machinery.files import read_json, write_text
 from segmentkit.machinery.manifest import Manifest
 from segmentkit.machinery.record import TEMPLATES, notebook_body
+from segmentkit.machinery.series import run_name
 
 STAGES = {
     "data": "01_data_collection",
@@ -21,6 +22,7 @@ STAGES = {
     "clustered": "03_clustering",
     "validated": "04_segment_validation",
     "measured": "05_roi_measurement",
+    "monitored": "07_monitoring",
 }
 
 
@@ -35,8 +37,7 @@ def write_report(folder: Path) -> Path:
     report = folder / "report"
     for old in report.glob("*.html"):
         old.unlink()
-    metrics, manifest = read_json(folder / "metrics.json"), Manifest(folder).read()
-    found = {name: metrics.get(stage, {}) for name, stage in STAGES.items()}
+    manifest, found = Manifest(folder).read(), stage_metrics(folder)
     common = _common(folder, manifest, found)
     render = _renderer(common)
     segments = segment_rows(found)
@@ -60,10 +61,23 @@ def write_report(folder: Path) -> Path:
         not_proven=found["measured"].get("not_proven", []),
         stages=_stages(folder, manifest),
         code=manifest["code"],
+        notes=[*found["clustered"].get("name_notes", []), found["clustered"].get("code_note", "")],
+        monitored=found["monitored"],
         seed=manifest.get("seed"),
     )
     write_text(report / "index.html", page_one)
     return report / "index.html"
+
+
+def stage_metrics(folder: Path) -> dict[str, dict[str, Any]]:
+    """Metrics of a run by what each stage is about; empty where a stage has not run."""
+    metrics = read_json(folder / "metrics.json")
+    return {name: metrics.get(stage, {}) for name, stage in STAGES.items()}
+
+
+def render_alone(template: str, **values: Any) -> str:
+    """A page that belongs to no single run."""
+    return _renderer({"style": (TEMPLATES / "style.css").read_text(encoding="utf-8")})(template, **values)
 
 
 def _renderer(common: dict[str, Any]) -> Callable[..., str]:
@@ -88,7 +102,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
         "Records": [(f"record_{path.stem}.html", path.stem[:2]) for path in _executed(folder)],
     }
     return {
-        "run": folder.name,
+        "run": run_name(folder),
         "version": __version__,
         "started": manifest.get("started", ""),
         "quick": manifest.get("quick", False),

@@ -12,11 +12,12 @@ import yaml
 
 from segmentkit.errors import KitError, ParameterError, UpstreamError
 from segmentkit.machinery import parameters as cells
+from segmentkit.machinery.earlier import find_run, inherit
 from segmentkit.machinery.files import sha256, write_text
 from segmentkit.machinery.manifest import Manifest, describe_code, library_hash, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder, stages
 from segmentkit.machinery.progress import Progress, Watch
-from segmentkit.machinery.series import check_run_name, missing_table, read_tables, shown
+from segmentkit.machinery.series import check_run_name, missing_table, read_tables, run_name, shown
 from segmentkit.machinery.threads import cap_environment
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Order:
     last: str = ""
     resume: bool = False
     quick: bool = False
+    like: str = ""
+    refit: bool = False
     stage_seconds: float = STAGE_SECONDS
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,7 +56,7 @@ def run_series(order: Order) -> int:
         UpstreamError: an earlier stage that is needed has not run.
     """
     overrides = cells.read_files(order.files) | cells.parse_assignments(order.assignments) | dict(order.extra)
-    resolved = cells.resolve(stages(), (QUICK if order.quick else {}) | overrides)
+    resolved = cells.resolve(stages(), _base(order, overrides) | overrides)
     _make_source_absolute(resolved)
     chosen = select_stages(order.first, order.last)
     name = order.run or f"{_source_name(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -64,6 +67,17 @@ def run_series(order: Order) -> int:
         return _run(folder, order, chosen, resolved)
 
 
+def _base(order: Order, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that a statement overrides: of a quick run, of an earlier run, and whether its segments are fitted."""
+    if order.refit and not order.like:
+        raise ParameterError("--refit fits an earlier run's segments anew; name that run with --like NAME")
+    if not order.like:
+        return QUICK if order.quick else {}
+    known = {p.name for stage in stages() for p in cells.read_parameters(notebook_path(stage))}
+    taken = inherit(order.like, known, overrides, QUICK)
+    return taken | (QUICK if order.quick else {}) | {"refit": order.refit}
+
+
 def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict[str, Any]]) -> int:
     manifest, progress = Manifest(folder), Progress(folder / "log.jsonl")
     cap_environment()
@@ -72,8 +86,8 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     flat = {name: value for values in resolved.values() for name, value in values.items() if name != "run"}
     write_text(folder / "parameters.yaml", yaml.safe_dump(flat, sort_keys=True, allow_unicode=True))
-    manifest.update(run=folder.name, quick=order.quick, seed=flat.get("seed"), started=now(), code=describe_code())
-    progress.say(f"run {folder.name}: {', '.join(chosen)}" + (" (quick: for a first look)" if order.quick else ""))
+    manifest.update(run=run_name(folder), quick=order.quick, seed=flat.get("seed"), started=now(), code=describe_code())
+    progress.say(f"run {run_name(folder)}: {', '.join(chosen)}" + (" (quick: for a first look)" if order.quick else ""))
     for stage in chosen:
         if order.resume and can_skip(folder, stage, resolved[stage]):
             progress.say(f"{stage}  unchanged since it ended well; skipped", event="skipped", stage=stage)
@@ -99,7 +113,7 @@ def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Pro
     notebook = notebook_path(stage)
     fingerprint = {"notebook_sha256": sha256(notebook), "library_sha256": library_hash()}
     manifest.reset_stage(stage, status="running", started=now(), **fingerprint)
-    given = dict(values) | {"run": folder.name}
+    given = dict(values) | {"run": run_name(folder)}
     started = time.monotonic()
     (folder / "notebooks").mkdir(exist_ok=True)
     with Watch() as watch:
@@ -121,8 +135,12 @@ def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Pro
 def _write_report(folder: Path, progress: Progress) -> str:
     from segmentkit.machinery.report import write_report
 
+    from segmentkit.machinery.runs_page import write_runs_page
+
     try:
-        return shown(write_report(folder))
+        page = write_report(folder)
+        write_runs_page()
+        return shown(page)
     except KitError as error:
         progress.say(f"no report: {error}", event="no report")
         return shown(folder)
@@ -166,8 +184,8 @@ def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
     started = (folder / "manifest.json").is_file()
     if started and not (order.first or order.resume):
         raise ParameterError(
-            f"run {folder.name!r} exists already; nothing was changed; choose another --run NAME, go on with --resume, "
-            "or repeat from a stage with --from NN"
+            f"run {run_name(folder)!r} exists already; nothing was changed; choose another --run NAME, go on with "
+            "--resume, or repeat from a stage with --from NN"
         )
     earlier = stages()[: stages().index(chosen[0])]
     status = {stage: Manifest(folder).stage(stage).get("status") for stage in earlier}
@@ -179,8 +197,8 @@ def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
         if state in {"failed", "running"}:
             raise UpstreamError(
                 f"{chosen[0]} builds on {stage}, which {'failed' if state == 'failed' else 'never ended'} in run "
-                f"{folder.name!r}; "
-                f"python -m segmentkit run --run {folder.name} --from {stage[:2]} repeats it"
+                f"{run_name(folder)!r}; "
+                f"python -m segmentkit run --run {run_name(folder)} --from {stage[:2]} repeats it"
             )
 
 
@@ -192,6 +210,8 @@ def can_skip(folder: Path, stage: str, values: Mapping[str, Any]) -> bool:
     if entry.get("status") != "ok" or entry.get("parameters") != wanted:
         return False
     if entry.get("notebook_sha256") != sha256(notebook_path(stage)) or entry.get("library_sha256") != library_hash():
+        return False
+    if (noted := entry.get("earlier")) and noted["model_sha256"] != sha256(find_run(noted["run"]) / "model.json"):
         return False
     tables = entry.get("inputs", {}) | entry.get("outputs", {})
     paths = {name: folder / "tables" / f"{name}.parquet" for name in tables}
@@ -211,7 +231,7 @@ class _Lock:
             pid, _, since = self.path.read_text(encoding="utf-8").partition(" ")
             if pid.isdigit() and psutil.pid_exists(int(pid)):
                 raise ParameterError(
-                    f"run {self.path.parent.name!r} is in use by process {pid} since {since.strip()}; wait, or "
+                    f"run {run_name(self.path.parent)!r} is in use by process {pid} since {since.strip()}; wait, or "
                     "use another --run NAME"
                 )
         self.path.write_text(f"{os.getpid()} {now()}\n", encoding="utf-8")

@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 from segmentkit.contracts import TABLES, RawTable
 from segmentkit.errors import ParameterError, UpstreamError
 from segmentkit.machinery import parameters as parameter_cells
+from segmentkit.machinery.earlier import Earlier
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
 from segmentkit.machinery.manifest import Manifest, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder
 from segmentkit.machinery.reading import read_source
-from segmentkit.machinery.series import check_run_name, missing_table, shown
+from segmentkit.machinery.series import check_run_name, missing_table, run_name, shown
 from segmentkit.machinery.sources import Source, load_source
 from segmentkit.machinery.threads import cap_environment, cap_loaded, duckdb_memory_limit, worker_count
 
@@ -69,6 +70,11 @@ class Run:
         if self.manifest.stage(self.stage).get("status") != "running":
             self.manifest.reset_stage(self.stage, status="by hand", started=now())
         self.manifest.update_stage(self.stage, parameters=dict(values))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return run_name(self.folder)
 
     # --- tables -----------------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class Run:
             if producer[1]["sha256"] != sha256(path):
                 raise UpstreamError(
                     f"{shown(path)} was changed after {producer[0]} wrote it; "
-                    f"make it again: python -m segmentkit run --run {self.folder.name} --from {producer[0][:2]}"
+                    f"make it again: python -m segmentkit run --run {run_name(self.folder)} --from {producer[0][:2]}"
                 )
             self.manifest.add(self.stage, "inputs", name, producer[1])
         return path
@@ -184,7 +190,7 @@ class Run:
         if not found:
             raise UpstreamError(
                 f"{self.stage} needs the metrics of {stage}, which are not in {shown(self.folder)}; "
-                f"python -m segmentkit run --run {self.folder.name} --until {stage[:2]} makes them"
+                f"python -m segmentkit run --run {run_name(self.folder)} --until {stage[:2]} makes them"
             )
         return found
 
@@ -202,9 +208,38 @@ class Run:
         if not model:
             raise UpstreamError(
                 f"{self.stage} needs model.json, which is not in {shown(self.folder)}; "
-                f"python -m segmentkit run --run {self.folder.name} --until 03 makes it"
+                f"python -m segmentkit run --run {run_name(self.folder)} --until 03 makes it"
             )
         return model
+
+    def earlier(self, like: str, *, days: int) -> Earlier | None:
+        """The run before this one, to compare with; None where ``like`` is empty.
+
+        Args:
+            like: its name, or the path of its folder.
+            days: how far this run looks back.
+
+        Raises:
+            UpstreamError: there is no such run, or it has no segments.
+            ParameterError: it is this very run, its amounts are in another currency, or it looks back another length.
+        """
+        if not like:
+            return None
+        earlier = Earlier(like)
+        if earlier.folder == self.folder.resolve():
+            raise ParameterError(f"like == {like!r}; that is this run; name an earlier one")
+        if earlier.currency != self.source.currency:
+            raise ParameterError(
+                f"like == {like!r}; its amounts are in {earlier.currency}, these in {self.source.currency}: its "
+                "borders mean nothing here; fit on its own, or in a batch with --compare pooled"
+            )
+        if earlier.days != days:
+            raise ParameterError(
+                f"like == {like!r}; that run looks back {earlier.days} days, this one {days}: orders and sales add up "
+                f"with every day, so they cannot be compared; set look_back_days to [{earlier.days}], which --like does"
+            )
+        self.manifest.update_stage(self.stage, earlier={"run": like, "model_sha256": earlier.model_hash})
+        return earlier
 
     def read_source(self, source: Source) -> dict[str, RawTable]:
         """Open every table of a source through the run's connection."""

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 from segmentkit.errors import ParameterError
-from segmentkit.machinery.paths import notebook_path, notebooks_folder, project_root
+from segmentkit.machinery.paths import notebook_path, notebooks_folder, outputs_folder, project_root
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+# one slash: a market's run lies inside its batch
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(/[A-Za-z0-9][A-Za-z0-9._-]{0,79})?")
 
 
 def check_run_name(name: str) -> str:
@@ -18,9 +19,16 @@ def check_run_name(name: str) -> str:
     """
     if not RUN_NAME.fullmatch(name):
         raise ParameterError(
-            f"run name {name!r}; letters, digits, dot, dash and underscore only, at most 80; choose another name"
+            f"run name {name!r}; letters, digits, dot, dash and underscore only, at most 80, or BATCH/MARKET; choose "
+            "another name"
         )
     return name
+
+
+def run_name(folder: Path) -> str:
+    """A run's name, as ``--run`` takes it."""
+    root, folder = outputs_folder().resolve(), folder.resolve()
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
 
 
 def missing_table(folder: Path, stage: str, table: str) -> str:
@@ -29,7 +37,7 @@ def missing_table(folder: Path, stage: str, table: str) -> str:
     where = f"{stage} needs the table {table!r}, which is not in {shown(folder / 'tables')}"
     if not maker:
         return f"{where}, and no notebook of the series writes it; check the name"
-    return f"{where}. {maker} makes it: python -m segmentkit run --run {folder.name} --until {maker[:2]}"
+    return f"{where}. {maker} makes it: python -m segmentkit run --run {run_name(folder)} --until {maker[:2]}"
 
 
 def written_tables(stage: str) -> list[str]:

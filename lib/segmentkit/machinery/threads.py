@@ -30,8 +30,9 @@ def cap_loaded() -> Any:
 
 
 def duckdb_memory_limit() -> str:
-    """Half of the memory shared among the workers, as DuckDB writes it; its own default is 80 % per kernel."""
+    """Half of the memory shared among the workers of all markets that run side by side; DuckDB's default is 80 %."""
     import psutil
 
-    megabytes = psutil.virtual_memory().total / 2**20 / 2 / worker_count()
+    jobs = os.environ.get("SEGMENTKIT_JOBS", "")
+    megabytes = psutil.virtual_memory().total / 2**20 / 2 / worker_count() / (int(jobs) if jobs.isdigit() else 1)
     return f"{max(512, int(megabytes))}MB"

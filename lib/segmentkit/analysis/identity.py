@@ -1,0 +1,205 @@
+"""Identity: which re-fitted segment is which old one, so that a key means the same group for life.
+
+Old and new segments are matched by the customers they share (Hungarian on the overlap). A key lives on only where
+the overlap is half or more both ways and clearly more than chance; everything else is said in words: split, merged,
+new, gone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from segmentkit.analysis.clustering import Segmentation, key_letter
+from segmentkit.errors import DataError
+
+KEPT = 0.5
+# two independent halves overlap by half both ways: agreement beyond chance (Cohen's kappa) is asked for as well
+BEYOND_CHANCE = 0.3
+COLUMNS = ["segment_key", "fate", "customers_before", "customers_now", "sentence"]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A segmentation whose keys were carried over from an earlier one.
+
+    Attributes:
+        model: the segmentation, with its final keys.
+        fates: ``segment_key, fate, customers_before, customers_now, sentence``; one row a segment, old or new.
+        overlap: ``old_key, new_key, customers, share_of_old, share_of_new, kappa`` of every pair that shares anybody.
+    """
+
+    model: Segmentation
+    fates: pd.DataFrame
+    overlap: pd.DataFrame
+
+    @property
+    def kept(self) -> list[str]:
+        """Keys that live on."""
+        both = self.fates["customers_before"].notna() & self.fates["customers_now"].notna()
+        return list(self.fates.loc[both, "segment_key"])
+
+
+def carry(
+    known: Segmentation | None, model: Segmentation, features: pd.DataFrame, earlier: pd.DataFrame | None
+) -> Carried:
+    """Give a segmentation the keys of an earlier one.
+
+    Args:
+        known: the earlier segmentation; None means that this is the first.
+        model: the new one; where it is ``known`` itself nothing can change.
+        features: today's customers; both segmentations are applied to them, so that a difference is the cut's.
+        earlier: ``customer_id, segment_key`` as the earlier run left them.
+    """
+    now = model.assign(features)
+    if known is None or earlier is None:
+        return Carried(model, _first(model, now), _overlap(now, now))
+    then = earlier["segment_key"].value_counts()
+    if model is known:
+        return Carried(model, _frozen(model, now, then), _overlap(now, now))
+    old = known.assign(features)
+    returning = old["customer_id"].isin(earlier["customer_id"])
+    if not returning.any():  # another market: nobody is known, so everybody counts
+        returning[:] = True
+    overlap = _overlap(old[returning], now[returning])
+    pairs = match(overlap)
+    used = {*known.keys, *known.retired}
+    unused = (key_letter(index) for index in count() if key_letter(index) not in used)
+    keys = tuple(pairs.get(key) or next(unused) for key in model.keys)
+    retired = tuple(sorted(used - set(keys), key=lambda key: (len(key), key)))
+    renamed = dict(zip(model.keys, keys, strict=True))
+    overlap = overlap.assign(new_key=overlap["new_key"].map(renamed))
+    now = now.assign(segment_key=now["segment_key"].map(renamed))
+    fates = _fates(overlap, old, now, then, returning)
+    return Carried(replace(model, keys=keys, retired=retired), fates, overlap)
+
+
+def _overlap(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of segments that shares anybody: customers, shares of both sides, and Cohen's kappa."""
+    both = old[["customer_id", "segment_key"]].merge(new[["customer_id", "segment_key"]], on="customer_id")
+    if both.empty:
+        raise DataError("the two segmentations share no customer; match them on the same table")
+    table = pd.crosstab(both["segment_key_x"], both["segment_key_y"])
+    rows, columns = table.to_numpy().nonzero()
+    shared = table.to_numpy()[rows, columns].astype(float)
+    a, b, n = table.sum(axis=1).to_numpy()[rows], table.sum(axis=0).to_numpy()[columns], len(both)
+    chance = (a * b + (n - a) * (n - b)) / n**2
+    agree = 1 - (a + b - 2 * shared) / n
+    return pd.DataFrame(
+        {
+            "old_key": table.index.to_numpy()[rows],
+            "new_key": table.columns.to_numpy()[columns],
+            "customers": shared.astype("int64"),
+            "share_of_old": shared / a,
+            "share_of_new": shared / b,
+            "kappa": np.where(chance < 1, (agree - chance) / np.where(chance < 1, 1 - chance, 1), 1.0),
+        }
+    )
+
+
+def match(overlap: pd.DataFrame) -> dict[str, str]:
+    """New key to old key, for the pairs whose overlap is half or more both ways and more than chance.
+
+    The Hungarian method maximises the customers in matched pairs; what it pairs below the floors is not kept.
+    """
+    shared = overlap.pivot_table(index="old_key", columns="new_key", values="customers", fill_value=0)
+    rows, columns = linear_sum_assignment(-shared.to_numpy())
+    pairs = {(shared.index[row], shared.columns[column]) for row, column in zip(rows, columns, strict=True)}
+    return {
+        row.new_key: row.old_key
+        for row in overlap.itertuples()
+        if (row.old_key, row.new_key) in pairs
+        and min(row.share_of_old, row.share_of_new) >= KEPT
+        and row.kappa >= BEYOND_CHANCE
+    }
+
+
+def _row(key: str, fate: str, before: object, now: object, sentence: str) -> dict[str, object]:
+    return dict(zip(COLUMNS, (key, fate, before, now, sentence), strict=True))
+
+
+def _first(model: Segmentation, now: pd.DataFrame) -> pd.DataFrame:
+    sizes = now["segment_key"].value_counts()
+    rows = [_row(key, "first", None, int(sizes.get(key, 0)), f"{key}: first fit.") for key in model.keys]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _frozen(model: Segmentation, now: pd.DataFrame, then: "pd.Series[int]") -> pd.DataFrame:
+    sizes = now["segment_key"].value_counts()
+    told = "kept: the same model, applied to new data"
+    rows = [_row(key, "kept", int(then.get(key, 0)), int(sizes.get(key, 0)), f"{key} {told}.") for key in model.keys]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _fates(
+    overlap: pd.DataFrame, old: pd.DataFrame, now: pd.DataFrame, then: "pd.Series[int]", returning: "pd.Series[bool]"
+) -> pd.DataFrame:
+    sizes, fits = now["segment_key"].value_counts(), old["segment_key"].value_counts()
+    newcomers = now.loc[~returning.to_numpy(), "segment_key"].value_counts()
+    rows = []
+    for key in sorted({*then.index, *sizes.index}, key=lambda key: (len(key), key)):
+        before = int(then[key]) if key in then.index else None
+        size = int(sizes[key]) if key in sizes.index else None
+        if before is not None and size is not None:
+            fate, told = _kept(key, overlap, set(then.index))
+        elif before is not None:
+            fate, told = _lost(key, overlap, before, int(fits.get(key, 0)))
+        else:
+            fate, told = _born(key, overlap, int(size or 0), int(newcomers.get(key, 0)))
+        rows.append(_row(key, fate, before, size, told))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _kept(key: str, overlap: pd.DataFrame, old_keys: set[str]) -> tuple[str, str]:
+    own = overlap[(overlap["old_key"] == key) & (overlap["new_key"] == key)].iloc[0]
+    told = f"{own['share_of_old']:.0%} of its customers stay in it, and are {own['share_of_new']:.0%} of it"
+    off = overlap[(overlap["old_key"] == key) & ~overlap["new_key"].isin(old_keys) & (overlap["share_of_new"] >= KEPT)]
+    if off.empty:
+        return "kept", f"{key} kept: {told}."
+    parts = ", ".join(f"{row.new_key} takes {row.share_of_old:.0%}" for row in off.itertuples())
+    return "split", f"{key} split: {own['share_of_old']:.0%} of its customers keep the key, {parts}."
+
+
+def _lost(key: str, overlap: pd.DataFrame, before: int, fits: int) -> tuple[str, str]:
+    mine = overlap[overlap["old_key"] == key].sort_values("share_of_old", ascending=False)
+    if fits < before / 2:
+        return "gone", f"{key} gone: {before:,} customers were in it, {fits:,} would be now."
+    if mine["share_of_old"].max() >= KEPT:
+        best = mine.iloc[0]
+        told = f"{best['share_of_old']:.0%} of its customers are there"
+        return "merged", f"{key} merged into {best['new_key']}: {told}."
+    parts = ", ".join(f"{row.new_key} {row.share_of_old:.0%}" for row in mine.head(3).itertuples())
+    return "split", f"{key} split, and no part holds half of it: {parts}."
+
+
+def _born(key: str, overlap: pd.DataFrame, size: int, newcomers: int) -> tuple[str, str]:
+    mine = overlap[overlap["new_key"] == key].sort_values("share_of_new", ascending=False)
+    if newcomers >= size / 2:
+        return "new", f"{key} new: {newcomers:,} of its {size:,} customers were not there before."
+    if mine["share_of_new"].max() >= KEPT:
+        best = mine.iloc[0]
+        told = f"{best['share_of_new']:.0%} of its known customers were there"
+        return "split off", f"{key} split off from {best['old_key']}: {told}."
+    parts = ", ".join(f"{row.old_key} {row.share_of_new:.0%}" for row in mine.head(3).itertuples())
+    return "new", f"{key} new, drawn from several: {parts}."
+
+
+def changed(fates: pd.DataFrame) -> list[str]:
+    """The sentences of every segment that did not simply live on."""
+    return list(fates.loc[~fates["fate"].isin(["kept", "first"]), "sentence"])
+
+
+def translate(before: pd.Series, now: pd.Series) -> Mapping[str, str]:
+    """Which segment of ``now`` each segment of ``before`` is, by shared customers, where the overlap carries it.
+
+    Args:
+        before: segment key by customer.
+        now: segment key by customer.
+    """
+    frames = [s.rename("segment_key").rename_axis("customer_id").reset_index() for s in (before, now)]
+    if not set(frames[0]["customer_id"]) & set(frames[1]["customer_id"]):
+        return {}
+    return {old: new for new, old in match(_overlap(*frames)).items()}

@@ -1,0 +1,103 @@
+"""Several markets: one cut for all of them, and which segment of one corresponds to which of another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from segmentkit.analysis import choosing, clustering, profiles
+from segmentkit.analysis.clustering import Scaled, Segmentation, key_letter
+from segmentkit.errors import DataError
+
+# half a standard deviation, as for a marker: farther apart, two segments are not the same kind of customers
+ALIGNED = 0.5
+
+
+def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One segmentation for all markets, saved once for each.
+
+    Every market is transformed and scaled on its own, so that currency and price level drop out: a segment means the
+    same place among a market's own customers. Then all are clustered together; a larger market weighs more. A has the
+    highest sales per customer, measured against its market's average.
+
+    Args:
+        features: feature table of each market.
+        settings: ``features, k_min, k_max, own_k, starts, bootstrap_pairs, stability_floor, size_floor_share,
+            size_floor, stability_max_rows, seed`` and ``workers``.
+
+    Returns:
+        For each market the content of ``model.json``: common keys, centroids and names, its own scaling.
+
+    Raises:
+        DataError: fewer than two markets.
+    """
+    if len(features) < 2:
+        raise DataError(f"{len(features)} markets have features; a pooled fit needs two or more")
+    names, s = list(settings["features"]), settings
+    scaled = {market: clustering.scale(table, names) for market, table in features.items()}
+    values = np.concatenate([one.values for one in scaled.values()])
+    ids = pd.concat([one.customer_id.astype("str").radd(f"{m}/") for m, one in scaled.items()], ignore_index=True)
+    everybody = Scaled(ids, values, next(iter(scaled.values())).scaling)
+    effort = {"starts": s["starts"], "seed": s["seed"]}
+    evidence = choosing.score_k_range(
+        everybody, s["k_min"], s["k_max"], pairs=s["bootstrap_pairs"], max_rows=s["stability_max_rows"],
+        workers=s["workers"], **effort
+    )  # fmt: skip
+    floors = {name: s[name] for name in ("stability_floor", "size_floor_share", "size_floor")}
+    choice = choosing.choose_k(evidence, own_k=s["own_k"], **floors)
+    labels, centroids = _by_value(clustering.fit(values, choice.k, **effort), _relative_sales(features))
+    keys = tuple(key_letter(index) for index in range(choice.k))
+    table = pd.DataFrame(values, columns=names).assign(customer_id=ids)
+    segments = pd.DataFrame({"customer_id": ids, "segment_key": np.asarray(keys, dtype=object)[labels]})
+    named = profiles.names(profiles.profile(table, segments), names)
+    extra = {"names": named, "made_names": named, "pooled": sorted(features), "choice": choice.sentence}
+    return {m: Segmentation(one.scaling, keys, centroids).to_dict() | extra for m, one in scaled.items()}
+
+
+def _relative_sales(features: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    sales = [table.sort_values("customer_id")["monetary"] for table in features.values()]
+    return np.concatenate([(one / one.mean()).to_numpy() for one in sales])
+
+
+def _by_value(model: Any, sales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    means = np.array([sales[model.labels_ == label].mean() for label in range(len(model.cluster_centers_))])
+    order = np.argsort(-means, kind="stable")
+    return np.argsort(order)[model.labels_], model.cluster_centers_[order]
+
+
+def align(models: Mapping[str, Segmentation], shared_keys: bool) -> pd.DataFrame:
+    """Which segment of each market corresponds to which of the first market.
+
+    Where all markets share one segmentation the key says it. Otherwise centroids are compared, each in standard
+    deviations of its own market (Hungarian on the mean distance a feature); half a standard deviation is the most.
+
+    Args:
+        models: segmentation of each market; the first is the yardstick.
+        shared_keys: all markets use one segmentation.
+
+    Returns:
+        ``key, market, market_key, distance``; ``market_key`` is missing where no segment is near enough, and
+        ``distance`` where the features differ.
+    """
+    (first, anchor), *others = models.items()
+    rows: list[tuple[str, str, str | None, float | None]] = [(key, first, key, 0.0) for key in anchor.keys]
+    for market, model in others:
+        if shared_keys:
+            rows += [(key, market, key if key in model.keys else None, 0.0) for key in anchor.keys]
+            continue
+        rows += [(key, market, *found) for key, found in zip(anchor.keys, _nearest(anchor, model), strict=True)]
+    return pd.DataFrame(rows, columns=["key", "market", "market_key", "distance"])
+
+
+def _nearest(anchor: Segmentation, model: Segmentation) -> Sequence[tuple[str | None, float | None]]:
+    if anchor.scaling.features != model.scaling.features:
+        return [(None, None)] * len(anchor.keys)
+    gaps = anchor.centroids[:, None, :] - model.centroids[None, :, :]
+    apart = np.sqrt((gaps**2).mean(axis=2))
+    found: list[tuple[str | None, float | None]] = [(None, float(row.min())) for row in apart]
+    for row, column in zip(*linear_sum_assignment(apart), strict=True):
+        near = float(apart[row, column])
+        found[row] = (model.keys[column] if near <= ALIGNED else None, near)
+    return found

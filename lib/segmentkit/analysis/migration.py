@@ -1,0 +1,355 @@
+"""Migration: who moved between two looks at the customers, what it is worth, and how much of it is chance."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from segmentkit.analysis import clustering
+from segmentkit.analysis.clustering import Segmentation
+from segmentkit.analysis.features import Window, build, until
+from segmentkit.errors import DataError
+
+NEW, GONE = "new", "gone"
+DECIMALS = {"sales_before": 2, "sales_now": 2, "change": 2}
+PERCENT = ("change", "change_back")
+PER_CUSTOMER = dict.fromkeys(("customers_before", "customers_now"), 0) | dict.fromkeys(
+    ("sales_before", "later", "sales_now", "earlier"), 2
+)
+LEAST_MONEY = 0.005
+# the smallest must gain on the best by ten points, both ways, before the trap is called
+CONTRACTION = 0.1
+NOISE_CUSTOMERS = 20_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """The customers as one run saw them.
+
+    Attributes:
+        label: the run's name, or a period.
+        seen: the days looked at.
+        features: one row a customer.
+        segments: ``customer_id, segment_key`` under the segmentation that is compared.
+    """
+
+    label: str
+    seen: Window
+    features: pd.DataFrame
+    segments: pd.DataFrame
+
+    @property
+    def customers(self) -> pd.DataFrame:
+        """``customer_id, segment_key, sales``, one row a customer."""
+        joined = self.segments[["customer_id", "segment_key"]].merge(
+            self.features[["customer_id", "monetary"]], on="customer_id", validate="1:1"
+        )
+        if len(joined) != len(self.features) or len(joined) != len(self.segments):
+            raise DataError(f"{self.label}: features and segments hold different customers; build both from one run")
+        return joined.rename(columns={"monetary": "sales"})
+
+    @property
+    def days(self) -> str:
+        """The days in words; the end is the last day looked at."""
+        return f"{self.seen.start} to {self.seen.as_of - timedelta(days=1)}"
+
+
+def look(label: str, start: date, as_of: date, table: Callable[[str], pd.DataFrame]) -> Look:
+    """The look of a run whose tables ``table`` gives by name."""
+    return Look(label, Window(start, as_of), table("features"), table("segments"))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two looks at the customers under one segmentation, and what kind of comparison it is.
+
+    Attributes:
+        kind: ``month`` (an earlier run and this one), ``restated`` (the same days, other data), ``rehearsal`` (halves
+            of these data) or ``none`` (these data against themselves).
+        before: the first look.
+        now: the second.
+        model: the segmentation whose scaling the drift is measured in.
+        sentence: the kind in words.
+    """
+
+    kind: str
+    before: Look
+    now: Look
+    model: Segmentation
+    sentence: str
+
+
+def compare(
+    transactions: ibis.Table,
+    past: Look | None,
+    now: Look,
+    model: Segmentation,
+    *,
+    categories: int,
+    starts: int,
+    seed: int,
+) -> Compared:
+    """Compare with the earlier run where it knows any of these customers, else rehearse inside these data.
+
+    Args:
+        transactions: the shared table.
+        past: the earlier run's look, or None.
+        now: this run's look.
+        model: the segmentation of the earlier run, or of this one where there is none.
+        categories: of the feature table.
+        starts: k-means starts of a rehearsal.
+        seed: of a rehearsal.
+    """
+    if past and set(past.features["customer_id"]) & set(now.features["customer_id"]):
+        told = f"{past.label} ({past.days}) against {now.label} ({now.days})."
+        if past.seen == now.seen:
+            told = f"A restatement: {past.label} and {now.label} look at the same days, {now.days}; the data changed."
+        return Compared("restated" if past.seen == now.seen else "month", past, now, model, told)
+    why = f"{past.label} knows none of these customers" if past else "No earlier run was named"
+    try:
+        before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)
+    except DataError as error:
+        told = (
+            f"{why}, and these data cannot be halved for a rehearsal ({error}). So they are compared with themselves."
+        )
+        return Compared("none", now, now, model, told)
+    told = (
+        f"{why}, so this is a rehearsal inside these data: segments cut from {before.days}, applied to {later.days}. "
+        "Their letters are those of that cut."
+    )
+    return Compared("rehearsal", before, later, fitted, told)
+
+
+def _rehearse(
+    transactions: ibis.Table, seen: Window, model: Segmentation, categories: int, starts: int, seed: int
+) -> tuple[Look, Look, Segmentation]:
+    """Segments from the first half of the days, applied to the second half."""
+    half = seen.days // 2
+    middle = seen.as_of - timedelta(days=half)
+    first, second = Window(middle - timedelta(days=half), middle), Window(middle, seen.as_of)
+    tables = [build(transactions, one, categories=categories) for one in (first, second)]
+    scaled = clustering.scale(tables[0], model.scaling.features)
+    fitted = clustering.segment(tables[0], scaled, len(model.keys), starts=starts, seed=seed)
+    looks = [
+        Look(label, window, table, fitted.assign(table))
+        for label, window, table in zip(("first half", "second half"), (first, second), tables, strict=True)
+    ]
+    return looks[0], looks[1], fitted
+
+
+def migrate(before: Look, now: Look) -> pd.DataFrame:
+    """From which segment to which, in customers and money.
+
+    Returns:
+        ``from_key, to_key, customers, sales_before, sales_now, change``; ``new`` customers come from ``new``, those
+        without a purchase in the later window go to ``gone``. All cells add up to the sales of the two looks.
+    """
+    both = before.customers.merge(now.customers, on="customer_id", how="outer", suffixes=("_before", "_now"))
+    both = both.fillna(
+        {"segment_key_before": NEW, "segment_key_now": GONE, "sales_before": 0.0, "sales_now": 0.0}
+    ).rename(columns={"segment_key_before": "from_key", "segment_key_now": "to_key"})
+    table = both.groupby(["from_key", "to_key"], as_index=False).agg(
+        customers=("customer_id", "size"), sales_before=("sales_before", "sum"), sales_now=("sales_now", "sum")
+    )
+    table["change"] = table["sales_now"] - table["sales_before"]
+    order = {NEW: "~new", GONE: "~gone"}
+    keys = table[["from_key", "to_key"]].map(lambda key: order.get(key, f"{len(key)}{key}"))
+    return table.loc[keys.sort_values(["from_key", "to_key"]).index].reset_index(drop=True)
+
+
+def bridge(table: pd.DataFrame, worth: Mapping[str, float]) -> pd.DataFrame:
+    """The change in sales, step by step.
+
+    Args:
+        table: from ``migrate``.
+        worth: sales per customer of each segment in the first look; it says which way is up.
+
+    Returns:
+        ``step, customers, amount``; the first row plus the steps between is the last row.
+    """
+    rank = {key: value for key, value in worth.items() if value == value}
+    start, end = table["from_key"].map(rank), table["to_key"].map(rank)
+    left, joined = table["to_key"] == GONE, table["from_key"] == NEW
+    known = ~left & ~joined
+    same = table["from_key"] == table["to_key"]
+    parts = {
+        "customers who are gone": left,
+        "moved to a segment worth less": known & ~same & (end < start),
+        "stayed in their segment": same,
+        "moved to a segment worth more": known & ~same & ~(end < start),
+        "new customers": joined,
+    }
+    rows = [("sales before", int(table.loc[~joined, "customers"].sum()), float(table["sales_before"].sum()))]
+    rows += [(step, int(table.loc[own, "customers"].sum()), float(table.loc[own, "change"].sum()))
+             for step, own in parts.items()]  # fmt: skip
+    rows.append(("sales now", int(table.loc[~left, "customers"].sum()), float(table["sales_now"].sum())))
+    return pd.DataFrame(rows, columns=["step", "customers", "amount"])
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How many customers changed segment, beside what chance alone gives.
+
+    Attributes:
+        known: customers in both looks.
+        moved: of them, in another segment now.
+        noise: share expected to move though nobody's habits changed: simulated by drawing each customer's own orders
+            anew, twice.
+        noise_customers: customers that the simulation rests on.
+        low: lower bound of (share moved minus noise).
+        high: upper bound.
+    """
+
+    known: int
+    moved: int
+    noise: float
+    noise_customers: int
+    low: float
+    high: float
+
+    @property
+    def share(self) -> float:
+        """Share of the known customers who moved."""
+        return self.moved / self.known
+
+    @property
+    def exceeds_noise(self) -> bool:
+        """Whether more moved than chance gives."""
+        return self.low > 0
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        told = (
+            f"{self.moved:,} of {self.known:,} known customers ({self.share:.0%}) are in another segment now. With the "
+            f"same habits and other luck in the new days about {self.noise:.0%} would be (simulated from the orders of "
+            f"{self.noise_customers:,} customers)"
+        )
+        if self.exceeds_noise:
+            return f"{told}: more moved than chance gives, by {self.low:.0%} to {self.high:.0%} of customers."
+        return f"{told}: no more moved than chance can give."
+
+
+def moves(table: pd.DataFrame, noise: tuple[int, int], confidence: float) -> Moves:
+    """Customers who changed segment, against the simulated noise.
+
+    Args:
+        table: from ``migrate``.
+        noise: moved and all, from ``noise_moves``.
+        confidence: of the interval (Newcombe's, for two independent shares).
+    """
+    known = table[(table["from_key"] != NEW) & (table["to_key"] != GONE)]
+    total = int(known["customers"].sum())
+    if not total:
+        raise DataError("no customer is in both looks; there is nothing to migrate")
+    moved = int(known.loc[known["from_key"] != known["to_key"], "customers"].sum())
+    low, high = confint_proportions_2indep(moved, total, noise[0], noise[1], method="newcomb", alpha=1 - confidence)
+    return Moves(total, moved, noise[0] / noise[1], noise[1], float(low), float(high))
+
+
+def noise_moves(transactions: ibis.Table, pair: Compared, *, categories: int, seed: int) -> tuple[int, int]:
+    """How many customers two draws of their own orders put into different segments.
+
+    Every order of the days that the first look did not see is repeated a Poisson number of times with mean 1, twice:
+    habits are the same, luck is not. Customers more regular than that would move less.
+
+    Returns:
+        Customers moved, and customers drawn (at most 20,000, those with an order in both draws).
+    """
+    rng = np.random.default_rng([seed, 71])
+    look = pair.now
+    ids = look.features["customer_id"].sort_values().to_numpy()
+    chosen = ids if len(ids) <= NOISE_CUSTOMERS else rng.choice(ids, NOISE_CUSTOMERS, replace=False)
+    lines = until(transactions, look.seen)
+    orders = lines.group_by("customer_id", "order_id").aggregate(at=lines.ordered_at.min())
+    orders = orders.order_by("customer_id", "order_id").execute()
+    orders = orders[orders["customer_id"].isin(chosen)].reset_index(drop=True)
+    orders["fresh"] = orders.pop("at") >= pd.Timestamp(pair.before.seen.as_of)
+    first, second = (_drawn(lines, orders, pair, rng, categories) for _ in range(2))
+    both = first.merge(second, on="customer_id")
+    return int((both["segment_key_x"] != both["segment_key_y"]).sum()), len(both)
+
+
+def _drawn(
+    lines: ibis.Table, orders: pd.DataFrame, pair: Compared, rng: np.random.Generator, categories: int
+) -> pd.DataFrame:
+    times = np.where(orders["fresh"], rng.poisson(1.0, len(orders)), 1)
+    copies = orders.loc[np.repeat(orders.index, times)].copy()
+    copies = copies.drop(columns="fresh")
+    copies["copy"] = copies.groupby(["customer_id", "order_id"]).cumcount()
+    drawn = lines.inner_join(ibis.memtable(copies), ["customer_id", "order_id"])
+    drawn = drawn.mutate(order_id=drawn.order_id + "-" + drawn["copy"].cast("string")).drop("copy")
+    return pair.model.assign(build(drawn, pair.now.seen, categories=categories))
+
+
+def regression(table: pd.DataFrame) -> pd.DataFrame:
+    """What became of each segment's customers, forwards and, as the test of chance, backwards.
+
+    Segments are cut where customers happened to be. Looked at again, the best did less and the smallest did more, with
+    no cause. Time cannot run backwards: where the same shows in the segments of the second look for the days before,
+    it is regression to the mean and nothing that anybody did.
+
+    Returns:
+        ``segment_key, customers_before, sales_before, later, change, customers_now, sales_now, earlier,
+        change_back``; money per customer of the segment, those who are gone (or were not there yet) at zero.
+    """
+    before, now = table[table["from_key"] != NEW], table[table["to_key"] != GONE]
+    forward = before.groupby("from_key")[["customers", "sales_before", "sales_now"]].sum()
+    back = now.groupby("to_key")[["customers", "sales_now", "sales_before"]].sum()
+    frame = pd.DataFrame(
+        {
+            "customers_before": forward["customers"],
+            "sales_before": forward["sales_before"] / forward["customers"],
+            "later": forward["sales_now"] / forward["customers"],
+            "customers_now": back["customers"],
+            "sales_now": back["sales_now"] / back["customers"],
+            "earlier": back["sales_before"] / back["customers"],
+        }
+    )
+    frame["change"] = frame["later"] / frame["sales_before"].where(frame["sales_before"] > LEAST_MONEY) - 1
+    frame["change_back"] = frame["earlier"] / frame["sales_now"].where(frame["sales_now"] > LEAST_MONEY) - 1
+    frame = frame.rename_axis("segment_key").reset_index()
+    order = frame["segment_key"].map(lambda key: (len(key), key)).sort_values().index
+    return frame.loc[order].reset_index(drop=True)
+
+
+def regression_sentence(table: pd.DataFrame) -> str:
+    """The warning, where the figures carry it."""
+    ahead, back = table.dropna(subset=["change"]), table.dropna(subset=["change_back"])
+    if len(ahead) < 2 or len(back) < 2:
+        return "Too few segments in both looks to see regression to the mean."
+    best, least = ahead.loc[ahead["sales_before"].idxmax()], ahead.loc[ahead["sales_before"].idxmin()]
+    top, low = back.loc[back["sales_now"].idxmax()], back.loc[back["sales_now"].idxmin()]
+    told = (
+        f"{least['segment_key']}, the segment that spent least, went {least['change']:+.0%} a customer; "
+        f"{best['segment_key']}, the best, {best['change']:+.0%}. Cut by the later days and looked at backwards, "
+        f"{low['segment_key']} had {low['change_back']:+.0%} and {top['segment_key']} {top['change_back']:+.0%}"
+    )
+    if min(least["change"] - best["change"], low["change_back"] - top["change_back"]) >= CONTRACTION:
+        return (
+            f"Regression to the mean: {told}. Nothing anybody did can act backwards, so do not credit (or blame) a "
+            "campaign for a change of this kind: compare with customers held back by lot."
+        )
+    return f"Regression to the mean does not show both ways here: {told}."
+
+
+def worth(look: Look) -> dict[str, float]:
+    """Sales per customer of each segment."""
+    return {str(key): float(mean) for key, mean in look.customers.groupby("segment_key")["sales"].mean().items()}
+
+
+def headline(steps: pd.DataFrame, moved: Moves, currency: str) -> str:
+    """What changed since last time and what it is worth, in one sentence."""
+    rows = steps.set_index("step")
+    then, today = rows.loc["sales before", "amount"], rows.loc["sales now", "amount"]
+    relative = f" ({(today - then) / then:+.1%})" if then > 0 else ""
+    gone, new = rows.loc["customers who are gone"], rows.loc["new customers"]
+    return (
+        f"Sales {today - then:+,.2f} {currency}{relative}: {int(gone['customers']):,} customers gone "
+        f"({gone['amount']:+,.2f}), {int(new['customers']):,} new ({new['amount']:+,.2f}), {moved.known:,} in both "
+        f"({today - then - gone['amount'] - new['amount']:+,.2f}), of whom {moved.moved:,} moved."
+    )

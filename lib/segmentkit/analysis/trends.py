@@ -1,0 +1,163 @@
+"""Trends per segment, the history of a team's key figures, and what tests have taught."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from statsmodels.stats.multitest import multipletests
+
+from segmentkit.analysis.clustering import Segmentation
+from segmentkit.analysis.features import Window, build, money, until
+from segmentkit.analysis.identity import translate
+from segmentkit.analysis.migration import Look
+
+MOST_WEEKS, FEWEST_WEEKS = 13, 6
+MONTH = 28 / 7
+TREND_COLUMNS = ["segment_key", "customers", "weeks", "per_week", "trend", "low", "high", "p_holm", "word"]
+LESSON_COLUMNS = ["campaign_id", "then", "now", "word", "low", "high", "lesson"]
+
+
+def trends(
+    transactions: ibis.Table, data_start: Any, seen: Window, model: Segmentation, *, categories: int, confidence: float
+) -> pd.DataFrame:
+    """Weekly sales per customer of each segment, as it stood before those weeks began.
+
+    The segments are frozen by the saved model on a window just as long, which ends where the weeks begin; there are as
+    many weeks, up to 13, as the data leave room for. The slope is by least squares, its interval from Newey and West's
+    standard errors with one lag; the word goes by Holm over the segments.
+
+    Returns:
+        ``segment_key, customers, weeks, per_week, trend, low, high, p_holm, word``; ``per_week`` is money per customer,
+        ``trend`` a share of it per four weeks. Without six weeks of room, no rows.
+    """
+    room = (seen.start - data_start).days // 7
+    weeks = min(MOST_WEEKS, room)
+    if weeks < FEWEST_WEEKS:
+        return pd.DataFrame(columns=TREND_COLUMNS)
+    begin = seen.as_of - timedelta(days=7 * weeks)
+    frozen = model.assign(build(transactions, Window(begin - timedelta(days=seen.days), begin), categories=categories))
+    lines = until(transactions, Window(begin, seen.as_of))
+    week = lines.ordered_at.date().delta(ibis.literal(begin), unit="day") // 7
+    sold = lines.group_by("customer_id", week=week).aggregate(sales=money(lines.amount)).execute()
+    sold = sold.merge(frozen, on="customer_id")
+    table = sold.pivot_table(index="segment_key", columns="week", values="sales", aggfunc="sum")
+    table = table.reindex(columns=range(weeks)).fillna(0.0)
+    sizes = frozen["segment_key"].value_counts()
+    rows = [_trend(key, table.loc[key].to_numpy() / sizes[key], int(sizes[key]), confidence) for key in table.index]
+    found = pd.DataFrame([row for row in rows if row], columns=[*TREND_COLUMNS[:7], "p"])
+    if found.empty:
+        return pd.DataFrame(columns=TREND_COLUMNS)
+    found["p_holm"] = multipletests(found["p"], method="holm")[1]
+    sure = found["p_holm"] <= 1 - confidence
+    found["word"] = np.where(sure, np.where(found["trend"] > 0, "growing", "shrinking"), "no trend to be seen")
+    return found[TREND_COLUMNS]
+
+
+def _trend(key: str, weekly: np.ndarray, customers: int, confidence: float) -> tuple[Any, ...] | None:
+    level = weekly.mean()
+    if level <= 0:
+        return None
+    design = sm.add_constant(np.arange(len(weekly), dtype=float))
+    fit = sm.OLS(weekly / level, design).fit(
+        cov_type="HAC", cov_kwds={"maxlags": 1, "use_correction": True}, use_t=True
+    )
+    low, high = fit.conf_int(alpha=1 - confidence)[1]
+    return key, customers, len(weekly), level, fit.params[1] * MONTH, low * MONTH, high * MONTH, fit.pvalues[1]
+
+
+def trends_sentence(table: pd.DataFrame) -> str:
+    """Trends in words."""
+    if table.empty:
+        return (
+            f"No trend can be read: segments must be frozen {FEWEST_WEEKS} weeks or more before the end, on a window "
+            "as long, and the data do not reach back that far."
+        )
+    parts = [
+        f"{row.segment_key} {row.trend + 0.0:+.1%} ({row.low:+.1%} to {row.high:+.1%}): {row.word}"
+        for row in table.itertuples()
+    ]
+    return (
+        f"Sales per customer per four weeks, over the last {table['weeks'].iloc[0]} weeks, segments as they stood "
+        f"before: {'; '.join(parts)}."
+    )
+
+
+def history(run: str, look: Look, facts: Mapping[str, Any], earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """Key figures of this run after those of the runs before it.
+
+    Returns:
+        ``run, as_of, segment_key, customers, sales, verdict``; ``all`` is everybody.
+    """
+    grouped = look.customers.groupby("segment_key")["sales"].agg(customers="size", sales="sum").reset_index()
+    total = {"segment_key": "all", "customers": len(look.features), "sales": float(look.features["monetary"].sum())}
+    now = pd.concat([grouped, pd.DataFrame([total])], ignore_index=True)
+    now = now.assign(run=run, as_of=str(look.seen.as_of), verdict=facts.get("verdict", ""))
+    now = now[["run", "as_of", "segment_key", "customers", "sales", "verdict"]]
+    if earlier is None:
+        return now
+    return pd.concat([earlier[earlier["run"] != run], now], ignore_index=True)
+
+
+def history_sentence(table: pd.DataFrame) -> str:
+    """The whole history in words."""
+    total = table[table["segment_key"] == "all"]
+    if len(total) < 2:
+        return "This run begins the history; the next one, run with --like, adds a line."
+    first, last = total.iloc[0], total.iloc[-1]
+    return (
+        f"{len(total)} runs: from {first['run']} (to {first['as_of']}) to {last['run']} (to {last['as_of']}) customers "
+        f"went from {first['customers']:,} to {last['customers']:,}, sales in the window from {first['sales']:,.2f} to "
+        f"{last['sales']:,.2f}."
+    )
+
+
+_LESSONS = {
+    "scale": "it paid: send this offer to {now} again, and keep a hold-out",
+    "stop": "it cost more than it brought: take {now} off the list for this offer",
+    "cannot tell": "not settled: test {now} again with more customers, or a stronger offer",
+    "too few buyers to tell": "too few bought to tell: test {now} only together with others",
+}
+
+
+def lessons(tests: Sequence[Mapping[str, Any]], frozen: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+    """What each test by lot says about the segments of today.
+
+    A test was read by segments frozen before it began, with letters of their own. Each is matched to today's segments
+    by the customers they share; where none matches, no lesson is carried over.
+
+    Args:
+        tests: of 05, as in its metrics.
+        frozen: ``campaign_id, customer_id, segment_key``.
+        segments: today's ``customer_id, segment_key``.
+
+    Returns:
+        ``campaign_id, then, now, word, low, high, lesson``; money per customer.
+    """
+    today, rows = segments.set_index("customer_id")["segment_key"], []
+    for test in tests:
+        own = frozen[frozen["campaign_id"] == test["campaign_id"]].set_index("customer_id")["segment_key"]
+        same = translate(own, today)
+        prefix = str(test["value"]).removesuffix("_difference")
+        for row in test["rows"]:
+            if row["segment_key"] != "all" and test["ratio_fits"]:
+                rows.append(_lesson(test["campaign_id"], row, prefix, same.get(row["segment_key"], "")))
+    return pd.DataFrame(rows, columns=LESSON_COLUMNS)
+
+
+def _lesson(campaign: str, row: Mapping[str, Any], prefix: str, now: str) -> tuple[Any, ...]:
+    told = _LESSONS.get(row["word"], "state margin and cost, and the test can be read in money").format(now=now)
+    if not now:
+        told = "no segment of today holds these customers; read the test by its own segments"
+    return campaign, row["segment_key"], now or None, row["word"], row[f"{prefix}_low"], row[f"{prefix}_high"], told
+
+
+def lessons_sentences(table: pd.DataFrame) -> list[str]:
+    """One sentence a lesson."""
+    return [
+        f"{row.campaign_id}, segment {row.then} then{f', {row.now} now' if row.now else ''}: {row.lesson}."
+        for row in table.itertuples()
+    ] or ["No campaign decided by lot has been read, so there is nothing to learn from yet."]
