@@ -40,7 +40,13 @@ def shares(table: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
                     ink = style.INK if key == OTHER else "white"
                     ax.text(begin + width / 2, at, key if key != OTHER else "–", ha="center", va="center", color=ink)
             left = left + size
-        ax.set(title=style.readable(column).capitalize(), yticks=y, yticklabels=order, xlim=(0, 1))
+        ax.set(
+            title=style.readable(column).capitalize(),
+            yticks=y,
+            yticklabels=order,
+            xlim=(0, 1),
+            xticks=(0, 0.25, 0.5, 0.75),
+        )
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     if OTHER in set(placed["placed"]):
         made.supxlabel(f"letters are those of {order[0]}; grey: no counterpart there", fontsize=9)

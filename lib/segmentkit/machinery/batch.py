@@ -176,7 +176,7 @@ class _Crew:
                 "--engine dask needs the package distributed; pip install -e './lib[dask]' installs it"
             ) from None
         try:
-            client = Client(self.order.dask, timeout="20s")
+            client: Any = Client(self.order.dask, timeout="20s")
         except (OSError, ValueError, TimeoutError) as error:
             raise EnvironmentFault(
                 f"no dask scheduler answers at {self.order.dask} ({error}); start it first"
@@ -218,7 +218,8 @@ def _run_market(name: str, words: list[str], environment: dict[str, str], log: P
 
 def _read_markets(order: BatchOrder) -> list[Market]:
     """Every market's parameters, resolved and its source read, before anything starts."""
-    files = [Path(path) for text in order.markets for path in (sorted(glob.glob(text)) or [text])]
+    # patterns may be absolute, which Path.glob refuses
+    files = [Path(path) for text in order.markets for path in (sorted(glob.glob(text)) or [text])]  # noqa: PTH207
     names = [file.stem for file in files]
     if len(set(names)) < len(names):
         raise ParameterError(f"markets {', '.join(sorted(names))}; each file needs a name of its own; rename one")
@@ -231,7 +232,7 @@ def _read_markets(order: BatchOrder) -> list[Market]:
         try:
             resolved = cells.resolve(stages(), cells.read_files((order.base, file)))
             values = {name: value for given in resolved.values() for name, value in given.items()}
-            load_source(values["source"])
+            load_source(str(values["source"]))
         except ParameterError as error:
             raise ParameterError(f"{file}: {error}") from None
         markets.append(Market(file.stem, file, values))

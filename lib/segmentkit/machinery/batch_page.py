@@ -17,7 +17,7 @@ from segmentkit.machinery.report import render_alone, segment_rows, stage_metric
 
 WORDS = {
     "own": "Each market was fitted on its own. Segments are aligned by what sets them apart in their own market.",
-    "pooled": "One fit over all markets, each scaled on its own: a segment is the same place among a market's customers.",
+    "pooled": "One fit over all markets, each scaled on its own: a segment is the same place among a market's own.",
     "like": "The segments of one market were applied to all: borders are the same in money and days.",
 }
 
@@ -97,8 +97,8 @@ def _campaigns(measured: Mapping[str, Any], currency: str) -> str:
     for test in measured["tests"]:
         row = next(one for one in test["rows"] if one["segment_key"] == "all")
         if test["ratio_fits"] and test["value"] == "net_benefit" and row["net_benefit_low"] is not None:
-            low, high = money(row["net_benefit_low"], currency), money(row["net_benefit_high"], currency)
-            return f"{test['campaign_id']}: net benefit {low} to {high} per customer"
+            low, high = row["net_benefit_low"], money(row["net_benefit_high"], currency)
+            return f"{test['campaign_id']}: net benefit {low:,.2f} to {high} a customer"
     if measured["readings"]:
         return f"{len(measured['readings'])} read, {measured['readings'][0]['verdict']}"
     return "not known"

@@ -134,7 +134,6 @@ def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Pro
 
 def _write_report(folder: Path, progress: Progress) -> str:
     from segmentkit.machinery.report import write_report
-
     from segmentkit.machinery.runs_page import write_runs_page
 
     try:

@@ -32,7 +32,7 @@ def _row(run: Path, folder: Path) -> dict[str, Any] | None:
     return {
         "run": run_name(run),
         "page": (run / page).relative_to(folder).as_posix(),
-        "started": manifest["started"],
+        "started": str(manifest["started"])[:16].replace("T", " "),
         "source": told or source.get("facts", {}).get("name", source.get("key", "")),
         "until": seen.get("as_of", ""),
         "customers": seen.get("customers"),
