@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from segmentkit.machinery.threads import cap_environment
 
 cap_environment()
 sys.path.insert(0, str(Path(__file__).parent))
 
-from light import LIGHT, Command  # noqa: E402
+from light import CHANGED, LIGHT, Command  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,13 @@ def shop_run(segmentkit: Command, outputs: Path) -> Path:
     done = segmentkit("run", "--run", "shop", "-p", "source=sample_shop", *LIGHT)
     assert done.returncode == 0, done.stdout + done.stderr
     return outputs / "shop"
+
+
+@pytest.fixture(scope="session")
+def changed_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same series with every default changed."""
+    file = tmp_path_factory.mktemp("params") / "changed.yaml"
+    file.write_text(yaml.safe_dump(CHANGED), encoding="utf-8")
+    done = segmentkit("run", "--run", "changed", "--params", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return outputs / "changed"

@@ -244,6 +244,7 @@ def test_segments_with_other_shares_do_not_make_an_effect_overall() -> None:
     assert found.loc["all", "word"] not in {"scale", "stop"}
 
 
+@pytest.mark.heavy
 def test_the_interval_covers_a_planted_net_benefit_in_about_95_of_100_tests() -> None:
     covered = []
     for seed in range(150):

@@ -8,7 +8,8 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from segmentkit.analysis.clustering import Scaling
-from segmentkit.analysis.migration import Look, Moves
+from segmentkit.analysis.looks import Look
+from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
 
 MAX_ROWS = 20_000

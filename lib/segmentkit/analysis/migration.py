@@ -1,17 +1,15 @@
 """Migration: who moved between two looks at the customers, what it is worth, and how much of it is chance."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from segmentkit.analysis import clustering
-from segmentkit.analysis.clustering import Segmentation
-from segmentkit.analysis.features import Window, build, until
+from segmentkit.analysis.features import build, until
+from segmentkit.analysis.looks import Compared, Look
 from segmentkit.errors import DataError
 
 NEW, GONE = "new", "gone"
@@ -24,121 +22,6 @@ LEAST_MONEY = 0.005
 # the smallest must gain on the best by ten points, both ways, before the trap is called
 CONTRACTION = 0.1
 NOISE_CUSTOMERS = 20_000
-
-
-@dataclass(frozen=True)
-class Look:
-    """The customers as one run saw them.
-
-    Attributes:
-        label: the run's name, or a period.
-        seen: the days looked at.
-        features: one row a customer.
-        segments: ``customer_id, segment_key`` under the segmentation that is compared.
-    """
-
-    label: str
-    seen: Window
-    features: pd.DataFrame
-    segments: pd.DataFrame
-
-    @property
-    def customers(self) -> pd.DataFrame:
-        """``customer_id, segment_key, sales``, one row a customer."""
-        joined = self.segments[["customer_id", "segment_key"]].merge(
-            self.features[["customer_id", "monetary"]], on="customer_id", validate="1:1"
-        )
-        if len(joined) != len(self.features) or len(joined) != len(self.segments):
-            raise DataError(f"{self.label}: features and segments hold different customers; build both from one run")
-        return joined.rename(columns={"monetary": "sales"})
-
-    @property
-    def days(self) -> str:
-        """The days in words; the end is the last day looked at."""
-        return f"{self.seen.start} to {self.seen.as_of - timedelta(days=1)}"
-
-
-def look(label: str, start: date, as_of: date, table: Callable[[str], pd.DataFrame]) -> Look:
-    """The look of a run whose tables ``table`` gives by name."""
-    return Look(label, Window(start, as_of), table("features"), table("segments"))
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Two looks at the customers under one segmentation, and what kind of comparison it is.
-
-    Attributes:
-        kind: ``month`` (an earlier run and this one), ``restated`` (the same days, other data), ``rehearsal`` (halves
-            of these data) or ``none`` (these data against themselves).
-        before: the first look.
-        now: the second.
-        model: the segmentation whose scaling the drift is measured in.
-        sentence: the kind in words.
-    """
-
-    kind: str
-    before: Look
-    now: Look
-    model: Segmentation
-    sentence: str
-
-
-def compare(
-    transactions: ibis.Table,
-    past: Look | None,
-    now: Look,
-    model: Segmentation,
-    *,
-    categories: int,
-    starts: int,
-    seed: int,
-) -> Compared:
-    """Compare with the earlier run where it knows any of these customers, else rehearse inside these data.
-
-    Args:
-        transactions: the shared table.
-        past: the earlier run's look, or None.
-        now: this run's look.
-        model: the segmentation of the earlier run, or of this one where there is none.
-        categories: of the feature table.
-        starts: k-means starts of a rehearsal.
-        seed: of a rehearsal.
-    """
-    if past and set(past.features["customer_id"]) & set(now.features["customer_id"]):
-        told = f"{past.label} ({past.days}) against {now.label} ({now.days})."
-        if past.seen == now.seen:
-            told = f"A restatement: {past.label} and {now.label} look at the same days, {now.days}; the data changed."
-        return Compared("restated" if past.seen == now.seen else "month", past, now, model, told)
-    why = f"{past.label} knows none of these customers" if past else "No earlier run was named"
-    try:
-        before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)
-    except DataError as error:
-        told = (
-            f"{why}, and these data cannot be halved for a rehearsal ({error}). So they are compared with themselves."
-        )
-        return Compared("none", now, now, model, told)
-    told = (
-        f"{why}, so this is a rehearsal inside these data: segments cut from {before.days}, applied to {later.days}. "
-        "Their letters are those of that cut."
-    )
-    return Compared("rehearsal", before, later, fitted, told)
-
-
-def _rehearse(
-    transactions: ibis.Table, seen: Window, model: Segmentation, categories: int, starts: int, seed: int
-) -> tuple[Look, Look, Segmentation]:
-    """Segments from the first half of the days, applied to the second half."""
-    half = seen.days // 2
-    middle = seen.as_of - timedelta(days=half)
-    first, second = Window(middle - timedelta(days=half), middle), Window(middle, seen.as_of)
-    tables = [build(transactions, one, categories=categories) for one in (first, second)]
-    scaled = clustering.scale(tables[0], model.scaling.features)
-    fitted = clustering.segment(tables[0], scaled, len(model.keys), starts=starts, seed=seed)
-    looks = [
-        Look(label, window, table, fitted.assign(table))
-        for label, window, table in zip(("first half", "second half"), (first, second), tables, strict=True)
-    ]
-    return looks[0], looks[1], fitted
 
 
 def migrate(before: Look, now: Look) -> pd.DataFrame:
@@ -159,6 +42,13 @@ def migrate(before: Look, now: Look) -> pd.DataFrame:
     order = {NEW: "~new", GONE: "~gone"}
     keys = table[["from_key", "to_key"]].map(lambda key: order.get(key, f"{len(key)}{key}"))
     return table.loc[keys.sort_values(["from_key", "to_key"]).index].reset_index(drop=True)
+
+
+def by_rule(pair: Compared, then: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:
+    """From which rule to which; no rows where the earlier run, or this one, has no rules."""
+    if then is None or pair.kind not in ("month", "restated") or now["segment_key"].nunique() < 2:
+        return migrate(pair.before, pair.now).head(0)
+    return migrate(replace(pair.before, segments=then), replace(pair.now, segments=now))
 
 
 def bridge(table: pd.DataFrame, worth: Mapping[str, float]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.features import Window, build, money, until
 from segmentkit.analysis.identity import translate
-from segmentkit.analysis.migration import Look
+from segmentkit.analysis.looks import Look
 
 MOST_WEEKS, FEWEST_WEEKS = 13, 6
 MONTH = 28 / 7

@@ -52,6 +52,12 @@ class Earlier:
         return sha256(self.folder / "model.json")
 
     @property
+    def rules(self) -> dict[str, str]:
+        """Its segments by rule, as its source stated them."""
+        found: dict[str, str] = read_json(self.folder / "source.json").get("rules", {})
+        return found
+
+    @property
     def days(self) -> int:
         """Days its features look back."""
         return int(self.model["days"])

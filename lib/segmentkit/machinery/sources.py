@@ -46,6 +46,7 @@ class Source:
     facts: dict[str, str]
     tables: dict[str, TableSource]
     folder: str
+    rules: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,7 +103,7 @@ class Source:
     def from_dict(cls, content: Mapping[str, Any]) -> "Source":
         """Back from ``source.json``."""
         tables = {n: TableSource(**(t | {"lookup": tuple(t["lookup"])})) for n, t in content["tables"].items()}
-        return cls(content["key"], content["facts"], tables, content["folder"])
+        return cls(content["key"], content["facts"], tables, content["folder"], content.get("rules", {}))
 
 
 def load_source(name: str) -> Source:
@@ -116,6 +117,7 @@ def load_source(name: str) -> Source:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{path}: not TOML: {error}; text values need quotes") from None
+    rules = _rules(path, content.pop("rules", {}))
     sections = {key: value for key, value in content.items() if isinstance(value, dict)}
     facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict)}
     _check_facts(path, facts)
@@ -124,7 +126,15 @@ def load_source(name: str) -> Source:
     if "transactions" not in sections:
         raise ParameterError(f"{path}: no [transactions] section; every source needs one")
     tables = {table: _table_source(path, table, section) for table, section in sections.items()}
-    return Source(path.stem, facts, tables, str(path.parent))
+    return Source(path.stem, facts, tables, str(path.parent), rules)
+
+
+def _rules(path: Path, rules: Any) -> dict[str, str]:
+    """Segments by rule, in the order in which they are written."""
+    fine = isinstance(rules, dict) and all(isinstance(one, str) and one.strip() for one in rules.values())
+    if not fine:
+        raise ParameterError(f'{path}: [rules] == {rules!r}; write a line a rule, "Name" = "recency_days <= 7"')
+    return dict(rules)
 
 
 def _find(name: str) -> Path:
