@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from light import CHANGED, LIGHT, Command  # noqa: E402
 
+RUNS = {"segmentkit", "outputs", "shop_run", "changed_run"}
+
 
 @pytest.fixture(scope="session")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -63,3 +65,23 @@ def changed_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.Tem
     done = segmentkit("run", "--run", "changed", "--params", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     return outputs / "changed"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the tests: files that use the same runs stay together, the rest goes file by file."""
+    for item in items:
+        name = (
+            "runs"
+            if RUNS & set(getattr(item, "fixturenames", ())) and item.path.stem != "test_batch"
+            else item.path.stem
+        )
+        item.add_marker(pytest.mark.xdist_group(name))
+    # the longest first, so that neither process waits for the other at the end
+    items.sort(
+        key=lambda item: ["runs", "test_batch"].index(g) if (g := group_of(item)) in ("runs", "test_batch") else 2
+    )
+
+
+def group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""

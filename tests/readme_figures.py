@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(<!-- figures -->\n)(.*?)(\n<!-- /figures -->)", re.DOTALL)
 
 def figures(metrics: dict[str, Any]) -> str:
     """The block of README between its two marks."""
-    data, seen, cut, checked, money = (metrics[stage] for stage in sorted(metrics))
+    data, seen, cut, checked, money, month = (metrics[stage] for stage in sorted(metrics))
     quantity = next(row for row in data["units"] if row["column"] == "quantity")
     top = checked["segments"][0]
     readings = money["readings"]
@@ -38,6 +38,8 @@ def figures(metrics: dict[str, Any]) -> str:
         f"- **Campaigns.** {campaigns}: {' / '.join(sorted(verdicts))}. The households they reached spent "
         f"{during} dollars "
         f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed.",
+        f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
+        f"households change segment; about {month['noise']:.0%} would by luck alone. {month['regression']}",
     ]
     return "\n".join(lines)
 
@@ -52,7 +54,7 @@ def newest_default_run() -> Path | None:
     for manifest in (ROOT / "outputs").glob("*/manifest.json"):
         content = json.loads(manifest.read_text(encoding="utf-8"))
         source = content["stages"].get("01_data_collection", {}).get("parameters", {}).get("source")
-        whole = content.get("status") == "ok" and len(content["stages"]) == 5
+        whole = content.get("status") == "ok" and len(content["stages"]) == 6
         if source == "complete_journey" and whole and not content["quick"] and _defaults(manifest.parent):
             found.append((content["started"], manifest.parent))
     return max(found)[1] if found else None

@@ -110,14 +110,14 @@ def test_changed_parameters_arrive_where_they_are_used(changed_run: Path) -> Non
 
 
 def test_the_same_run_again_gives_the_same_bytes(shop_run: Path, segmentkit: Command, outputs: Path) -> None:
-    done = segmentkit("run", "--run", "again", "--params", str(shop_run / "parameters.yaml"))
+    # to 03 from the parameters file; every other table of a run made twice is held in test_batch
+    done = segmentkit("run", "--run", "again", "--params", str(shop_run / "parameters.yaml"), "--until", "03")
     assert done.returncode == 0, done.stdout
-    for table in sorted((shop_run / "tables").glob("*.parquet")):
-        if table.stem == "kpi_history":  # it names the run
-            mine, other = (pd.read_parquet(run / "tables" / table.name) for run in (shop_run, outputs / "again"))
-            pd.testing.assert_frame_equal(mine.drop(columns="run"), other.drop(columns="run"))
-        elif table.stem != "segment_map":
-            assert table.read_bytes() == (outputs / "again" / "tables" / table.name).read_bytes(), table.name
+    again = sorted((outputs / "again" / "tables").glob("*.parquet"))
+    assert len(again) > 10
+    for table in again:
+        if table.stem != "segment_map":
+            assert table.read_bytes() == (shop_run / "tables" / table.name).read_bytes(), table.name
     assert (shop_run / "model.json").read_bytes() == (outputs / "again" / "model.json").read_bytes()
 
 

@@ -13,7 +13,8 @@ from scipy.stats import wasserstein_distance
 from segmentkit.analysis import clustering, drift
 from segmentkit.analysis.clustering import Scaling
 from segmentkit.analysis.features import Window
-from segmentkit.analysis.migration import Look, Moves
+from segmentkit.analysis.looks import Look
+from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
 from segmentkit.machinery.threads import cap_environment
 

@@ -51,7 +51,11 @@ def test_all_markets_share_keys_and_centroids_and_each_has_its_own_scaling() -> 
     north, south = POOLED["north"], POOLED["south"]
     assert north["keys"] == south["keys"] == ["A", "B", "C"]
     assert north["centroids"] == south["centroids"]
-    assert north["names"] == south["names"] == {"A": "Very high-spend", "B": "Frequent, recent", "C": "None"}
+    assert (
+        north["names"]
+        == south["names"]
+        == {"A": "High-spend", "B": "Very frequent, recent", "C": "Low-spend, long-away, infrequent"}
+    )
     assert north["pooled"] == south["pooled"] == ["north", "south"]
     assert north["means"] != south["means"]
     for name, table in TWO.items():
@@ -94,7 +98,7 @@ def test_another_currency_in_one_market_moves_nobody(rate: float) -> None:
 
 
 def test_keys_go_by_sales_against_the_markets_own_average() -> None:
-    # in money nobody outspends the frequent ones of the rich market; by their market's average, 2.4 times is more than 2
+    # in money nobody outspends the frequent ones of the rich market; beside their own market's average others do
     rich = market(60, 4, level=1_000.0)
     rich["monetary"] = rich["monetary"].where(rich["kind"] != "frequent", rich["monetary"] * 10)
     features = {"north": TWO["north"], "rich": rich}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentkit.analysis import clustering, migration
+from segmentkit.analysis import clustering, looks, migration
 from segmentkit.analysis.features import Window, build
-from segmentkit.analysis.migration import Look
+from segmentkit.analysis.looks import Compared, Look
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
@@ -26,6 +26,7 @@ NUMBER = itertools.count()
 SPRING, SUMMER = Window(date(2025, 3, 1), date(2025, 6, 1)), Window(date(2025, 6, 1), date(2025, 9, 1))
 START = date(2024, 1, 1)
 MONEY = ["frequency", "monetary"]
+NO_MODEL = clustering.Segmentation(clustering.Scaling((), (), (), ()), (), np.empty((0, 0)))
 
 
 def look(customers: list[tuple[str, str, int]], seen: Window = SPRING, label: str = "a look") -> Look:
@@ -61,14 +62,14 @@ def table(lines: pd.DataFrame) -> ibis.Table:
 
 def compared(
     transactions: ibis.Table, first: Window, second: Window, names: list[str] = MONEY, label: str = "then"
-) -> migration.Compared:
+) -> Compared:
     tables = [build(transactions, seen) for seen in (first, second)]
     model = clustering.segment(tables[0], clustering.scale(tables[0], names), 4, starts=4, seed=1)
     past, now = (
         Look(label, seen, one, model.assign(one))
         for label, seen, one in zip((label, "now"), (first, second), tables, strict=True)
     )
-    return migration.compare(transactions, past, now, model, categories=0, starts=4, seed=1)
+    return looks.compare(transactions, past, now, model, categories=0, starts=4, seed=1)
 
 
 # --- money
@@ -78,7 +79,7 @@ KEYS = st.one_of(st.none(), st.sampled_from("ABC"))
 CUSTOMERS = st.lists(st.tuples(KEYS, KEYS, CENTS, CENTS).filter(lambda row: row[0] or row[1]), max_size=30)
 
 
-def looks(rows: list[tuple[str | None, str | None, int, int]]) -> tuple[Look, Look]:
+def both_looks(rows: list[tuple[str | None, str | None, int, int]]) -> tuple[Look, Look]:
     rows = [*rows, ("A", "A", 1_00, 1_00)]  # somebody is in both
     before = [(f"C{i}", was, cents) for i, (was, _, cents, _) in enumerate(rows) if was]
     now = [(f"C{i}", key, cents) for i, (_, key, _, cents) in enumerate(rows) if key]
@@ -88,7 +89,7 @@ def looks(rows: list[tuple[str | None, str | None, int, int]]) -> tuple[Look, Lo
 @settings(max_examples=60, deadline=None)
 @given(CUSTOMERS)
 def test_the_cells_add_up_to_the_sales_of_both_looks_to_the_cent(rows: list) -> None:
-    found = migration.migrate(*looks(rows))
+    found = migration.migrate(*both_looks(rows))
     cells: Counter = Counter()
     for was, key, then, today in [*rows, ("A", "A", 1_00, 1_00)]:
         cells[was or "new", key or "gone"] += np.array([1, then if was else 0, today if key else 0])
@@ -103,7 +104,7 @@ def test_the_cells_add_up_to_the_sales_of_both_looks_to_the_cent(rows: list) -> 
 @settings(max_examples=60, deadline=None)
 @given(CUSTOMERS)
 def test_the_steps_add_up_to_the_difference_to_the_cent(rows: list) -> None:
-    before, now = looks(rows)
+    before, now = both_looks(rows)
     steps = migration.bridge(migration.migrate(before, now), migration.worth(before)).set_index("step")
     cents = (steps["amount"] * 100).round().astype(int)
     assert cents.iloc[0] == round(before.features["monetary"].sum() * 100)
@@ -286,12 +287,12 @@ def test_the_same_seed_draws_the_same_luck() -> None:
 # --- which comparison it is
 
 
-def choose(lines: pd.DataFrame, past: Look | None, seen: Window, names: tuple[str, ...] = MONEY) -> migration.Compared:
+def choose(lines: pd.DataFrame, past: Look | None, seen: Window, names: tuple[str, ...] = MONEY) -> Compared:
     transactions = table(lines)
     features = build(transactions, seen)
     model = clustering.segment(features, clustering.scale(features, names), 3, starts=2, seed=1)
     now = Look("now", seen, features, model.assign(features))
-    return migration.compare(transactions, past, now, model, categories=8, starts=2, seed=1)
+    return looks.compare(transactions, past, now, model, categories=8, starts=2, seed=1)
 
 
 def test_an_earlier_run_that_knows_one_customer_is_compared_with() -> None:
@@ -351,6 +352,35 @@ def test_halves_without_a_common_customer_are_no_rehearsal() -> None:
     early, late = purchases(150, 0.1, 90, 1), purchases(150, 0.1, 180, 2, first=90, letter="D")
     pair = choose(pd.concat([early, late], ignore_index=True), None, days(0, 180))
     assert pair.kind == "none"
+
+
+# --- segments by rule
+
+RULED = pd.DataFrame(
+    {"customer_id": ["anna", "bert", "cleo", "dora", "finn"], "segment_key": ["rich"] * 3 + ["poor"] * 2}
+)
+
+
+def by_rule(then: pd.DataFrame | None, now: pd.DataFrame = RULED, kind: str = "month") -> list[list]:
+    pair = Compared(kind, look(HAND_BEFORE), look(HAND_NOW, SUMMER), NO_MODEL, "")
+    return migration.by_rule(pair, then, now)[["from_key", "to_key", "customers", "change"]].values.tolist()
+
+
+def test_moves_between_rules_carry_the_money_of_both_looks() -> None:
+    then = pd.DataFrame(
+        {"customer_id": ["anna", "bert", "cleo", "dora", "ewan"], "segment_key": ["rich"] * 2 + ["poor"] * 3}
+    )
+    assert by_rule(then) == [
+        ["poor", "poor", 1, 2.0],
+        ["poor", "rich", 1, 55.0],
+        ["poor", "gone", 1, 0.0],
+        ["rich", "rich", 2, -65.0],
+        ["new", "poor", 1, 60.0],
+    ]
+
+
+def test_without_rules_in_both_looks_nobody_moves_between_rules() -> None:
+    assert by_rule(None) == by_rule(RULED, RULED.assign(segment_key="all")) == by_rule(RULED, kind="rehearsal") == []
 
 
 # --- regression to the mean

@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from segmentkit.analysis import clustering, trends
 from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.features import Window, build
-from segmentkit.analysis.migration import Look
+from segmentkit.analysis.looks import Look
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
 

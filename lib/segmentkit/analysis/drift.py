@@ -158,7 +158,7 @@ def advise(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: in
     drifted = list(table.loc[table["drifted"], "feature"])
     if drifted:
         far = table.set_index("feature")["distance"]
-        named = ", ".join(f"{name} ({far[name]:.2f} standard deviations)" for name in drifted)
+        named = ", ".join(f"{name.replace('_', ' ')} ({far[name]:.2f} standard deviations)" for name in drifted)
         return Advice("re-fit", f"{named} drifted, which chance does not explain. A season can do that too: compare "
                       "with the same months of last year first.")  # fmt: skip
     if small:

@@ -74,7 +74,9 @@ def carry(
     overlap = overlap.assign(new_key=overlap["new_key"].map(renamed))
     now = now.assign(segment_key=now["segment_key"].map(renamed))
     fates = _fates(overlap, old, now, then, returning)
-    return Carried(replace(model, keys=keys, retired=retired), fates, overlap)
+    order = sorted(range(len(keys)), key=lambda index: (len(keys[index]), keys[index]))
+    model = replace(model, keys=tuple(keys[i] for i in order), centroids=model.centroids[order], retired=retired)
+    return Carried(model, fates, overlap)
 
 
 def _overlap(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Business checks: is each segment large enough, sound enough, different enough, and reachable?"""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from segmentkit.analysis.clustering import smallest_allowed
@@ -16,10 +18,11 @@ def check(
     measured: Stability,
     contacts: pd.DataFrame,
     *,
+    keys: Sequence[str],
     size_floor_share: float,
     size_floor: int,
 ) -> pd.DataFrame:
-    """One row a segment.
+    """One row a segment, in the order of ``keys``, which is that of the stabilities; some may have no customers now.
 
     Returns:
         ``segment_key, customers, share, share_of_sales, large_enough, stability, word, markers, reached_share``
@@ -30,15 +33,15 @@ def check(
     table = joined.groupby("segment_key", as_index=False).agg(
         customers=("customer_id", "size"), sales=("monetary", "sum"), reached_share=("reached", "mean")
     )
-    table = table.sort_values(
-        "segment_key", key=lambda keys: keys.str.len() * 1000 + keys.map(ord_sum), ignore_index=True
-    )
+    table = table.set_index("segment_key").reindex(keys).rename_axis("segment_key").reset_index()
+    table = table.fillna({"customers": 0, "sales": 0.0}).astype({"customers": "int64"})
     table["share"] = table["customers"] / len(joined)
     table["share_of_sales"] = table["sales"] / table["sales"].sum()
     table["large_enough"] = table["customers"] >= smallest_allowed(len(joined), size_floor_share, size_floor)
     table["stability"] = measured.per_segment
     table["word"] = [segment_word(value) for value in measured.per_segment]
-    table["markers"] = table["segment_key"].map(profiles.groupby("segment_key")["marker"].sum()).astype("int64")
+    markers = profiles.groupby("segment_key")["marker"].sum()
+    table["markers"] = table["segment_key"].map(markers).fillna(0).astype("int64")
     if contacts.empty:
         table["reached_share"] = float("nan")
     table["fails"] = [_fails(row) for row in table.itertuples()]
@@ -46,15 +49,9 @@ def check(
     return table[order.split()]
 
 
-def ord_sum(key: str) -> int:
-    """Alphabetical rank of a key among keys of its length."""
-    rank = 0
-    for letter in key:
-        rank = rank * 26 + ord(letter) - 65
-    return rank
-
-
 def _fails(row: object) -> str:
+    if not row.customers:  # type: ignore[attr-defined]
+        return "no customers now"
     found = []
     if not row.large_enough:  # type: ignore[attr-defined]
         found.append("too small")

@@ -29,11 +29,9 @@ def shares(table: pd.DataFrame, aligned: pd.DataFrame) -> Figure:
     for ax, column in zip(axes, ("share_of_customers", "share_of_sales"), strict=True):
         wide = placed.pivot_table(index="market", columns="placed", values=column, fill_value=0.0, aggfunc="sum")
         left = np.zeros(len(order))
-        for index, key in enumerate([*keys, OTHER]):
-            if key not in wide.columns:
-                continue
+        for key in [one for one in (*keys, OTHER) if one in wide.columns]:
             size = wide[key].reindex(order).fillna(0.0).to_numpy()
-            colour = style.FAINT if key == OTHER else style.colour(index)
+            colour = style.FAINT if key == OTHER else style.colour(style.key_index(key))
             ax.barh(y, size, left=left, color=colour, edgecolor="white", label=key)
             for at, begin, width in zip(y, left, size, strict=True):
                 if width >= 0.06:

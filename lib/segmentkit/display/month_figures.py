@@ -17,7 +17,7 @@ GAP, BAR = 0.025, 0.05
 def alluvial(migration: pd.DataFrame, moved: Moves, names: Mapping[str, str], labels: tuple[str, str]) -> Figure:
     """Flows of customers and of sales from the segments of one look to those of the next."""
     keys = style.names_in_order(sorted({*migration["from_key"], *migration["to_key"]} - {NEW, GONE}))
-    colours = {key: style.colour(index) for index, key in enumerate(keys)} | {NEW: style.QUIET, GONE: style.QUIET}
+    colours = {key: style.colour(style.key_index(key)) for key in keys} | {NEW: style.QUIET, GONE: style.QUIET}
     made, (left, right) = style.figure(0.5 * len(keys) + 2.8, columns=2)
     _flows(left, migration, "customers", "customers", [*keys, NEW], [*keys, GONE], colours)
     _flows(right, migration, "sales_before", "sales_now", [*keys, NEW], [*keys, GONE], colours)
@@ -167,7 +167,8 @@ def history(table: pd.DataFrame) -> Figure:
     keys = style.names_in_order([key for key in table["segment_key"].unique() if key != "all"])
     made, axes = style.figure(3.6, columns=2)
     for ax, column in zip(axes, ("customers", "sales"), strict=True):
-        for index, key in enumerate(keys):
+        for key in keys:
+            index = style.key_index(key)
             own = table[table["segment_key"] == key].set_index("run")[column].reindex(runs)
             ax.plot(range(len(runs)), own, marker=style.marker(index), color=style.colour(index), lw=1.6)
             last = own.last_valid_index()

@@ -82,7 +82,8 @@ def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
     keys = style.names_in_order(list(profile["segment_key"].unique()))
     made, axes = style.figure(0.27 * len(features) + 1.8, columns=len(keys), sharey=True, sharex=True, squeeze=False)
     reach = max(1.0, float(profile["difference"].abs().max()) * 1.1)
-    for index, (ax, key) in enumerate(zip(axes[0], keys, strict=True)):
+    for ax, key in zip(axes[0], keys, strict=True):
+        index = style.key_index(key)
         own = profile[profile["segment_key"] == key].set_index("feature").reindex(features)
         y = np.arange(len(features))
         ax.axvspan(-0.5, 0.5, color=style.FAINT, alpha=0.5, lw=0)
@@ -126,8 +127,8 @@ def segment_map(drawn: CustomerMap, segments: pd.DataFrame) -> Figure:
     table = drawn.table.merge(segments, on="customer_id", validate="1:1")
     made, ax = style.figure(5.6)
     keys = style.names_in_order(list(segments["segment_key"].unique()))
-    for index, key in enumerate(keys):
-        own = table[table["segment_key"] == key]
+    for key in keys:
+        own, index = table[table["segment_key"] == key], style.key_index(key)
         ax.scatter(own["x"], own["y"], s=11, c=style.colour(index), marker=style.marker(index), alpha=0.55, lw=0)
     for row in centre_of_each(table[["x", "y"]], table["segment_key"]).itertuples():
         box = {"boxstyle": "circle,pad=0.25", "fc": "white", "ec": style.INK, "lw": 0.8}

@@ -40,6 +40,14 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
+def key_index(key: str) -> int:
+    """Place of a segment's letter, 0 for A: a segment keeps its colour and shape as it keeps its key."""
+    place = 0
+    for letter in key:
+        place = place * 26 + ord(letter) - 64
+    return place - 1
+
+
 def figure(height: float = 4.2, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
     """A figure with the house style and its axes."""
     made, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **options)

@@ -93,16 +93,13 @@ def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
     )
     if checks["verdict"] != "repeatable cut":
         sure = "the borders could as well lie elsewhere: manage by them, do not believe in them."
-    tone = "good" if checks["verdict"] == "repeatable cut" and not weak else ""
+    answer, tone = checks["marketer"] + ".", "good" if checks["verdict"] == "repeatable cut" and not weak else ""
+    if weak and choice["decided_by"] == "earlier run":
+        # the verdict is about cutting these customers anew; the saved borders stand or fall by each segment
+        answer = f"{len(weak)} of {len(checks['segments'])} saved segments are no longer found in these customers."
+        sure = f"{', '.join(row['segment_key'] for row in weak)}: fitted anew, they would be cut elsewhere."
     figures = [checks["reason"].capitalize(), choice["choice"]]
-    return _card(
-        "Can we plan on these segments?",
-        checks["marketer"] + ".",
-        sure,
-        figures,
-        "record_04_segment_validation.html",
-        tone,
-    )
+    return _card("Can we plan on these segments?", answer, sure, figures, "record_04_segment_validation.html", tone)
 
 
 def _value(found: dict[str, Any], money: Money) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Earlier:
     @property
     def days(self) -> int:
         """Days its features look back."""
-        return int(self.model["days"])
+        return int(self.metrics["02_exploratory_analysis"]["days"])
 
     @property
     def start(self) -> date:

@@ -12,7 +12,7 @@ import yaml
 
 from segmentkit.errors import KitError, ParameterError, UpstreamError
 from segmentkit.machinery import parameters as cells
-from segmentkit.machinery.earlier import find_run, inherit
+from segmentkit.machinery.earlier import Earlier, find_run, inherit
 from segmentkit.machinery.files import sha256, write_text
 from segmentkit.machinery.manifest import Manifest, describe_code, library_hash, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder, stages
@@ -88,6 +88,8 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
     write_text(folder / "parameters.yaml", yaml.safe_dump(flat, sort_keys=True, allow_unicode=True))
     manifest.update(run=run_name(folder), quick=order.quick, seed=flat.get("seed"), started=now(), code=describe_code())
     progress.say(f"run {run_name(folder)}: {', '.join(chosen)}" + (" (quick: for a first look)" if order.quick else ""))
+    if order.like and (note := Earlier(order.like).code_note):
+        progress.say(f"warning: {note}", event="warning")
     for stage in chosen:
         if order.resume and can_skip(folder, stage, resolved[stage]):
             progress.say(f"{stage}  unchanged since it ended well; skipped", event="skipped", stage=stage)
