@@ -39,7 +39,7 @@ def figures(metrics: dict[str, Any]) -> str:
         f"{during} dollars "
         f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed.",
         f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
-        f"households change segment; about {month['noise']:.0%} would by luck alone. {month['regression']}",
+        f"households change segment; about {month['noise']:.0%} would by luck alone. {month['regression'].partition(' Nothing')[0]}",
     ]
     return "\n".join(lines)
 

@@ -108,14 +108,15 @@ def test_unchanged_customers_do_not_drift() -> None:
     assert told.endswith("from 200 customers seen twice and 0 seen once.")
 
 
-def test_chance_is_called_drift_no_more_often_than_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("replaced", [0, 30, 90])
+def test_chance_is_called_drift_no_more_often_than_stated(replaced: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, a tenth of a second
     alarms = 0
     for seed in range(20):
-        habits, luck = cloud(90, seed), np.random.default_rng(seed + 500).normal(0, 0.8, (2, 90, 3))
-        # the second look loses thirty customers, and thirty others are new
-        before, now = habits + luck[0], np.roll(habits, -30, axis=0) + luck[1]
-        alarms += measured(before, now, first=30, floor=0.0, level=0.3)["drifted"].any()
+        habits = cloud(90 + replaced, seed)
+        luck = np.random.default_rng(seed + 500).normal(0, 0.8, (2, 90, 3))
+        before, now = habits[:90] + luck[0], habits[replaced:] + luck[1]
+        alarms += measured(before, now, first=replaced, floor=0.0, level=0.3)["drifted"].any()
     assert 1 <= alarms <= 10, "6 of 20 are expected at the level of .3"
 
 

@@ -175,6 +175,12 @@ def test_an_own_name_is_flagged_when_the_made_name_has_changed() -> None:
     assert third.notes == [told], "and it stays flagged"
 
 
+def test_an_own_name_is_not_flagged_while_its_markers_carry_it() -> None:
+    first = settled(MAY, "ABC", own=["A Regulars"])
+    more = profile(A={**SPENDERS, "recency_days": -0.7}, B=AVERAGE, C=LAPSED)
+    assert settled(more, "ABC", earlier=saved(first), kept=list("ABC")).notes == []
+
+
 def test_an_own_name_given_anew_is_flagged_no_more() -> None:
     first = settled(MAY, "ABC", own=["A Regulars"])
     second = settled(JUNE, "ABC", earlier=saved(first), kept=list("ABC"), own=["A Big spenders"])

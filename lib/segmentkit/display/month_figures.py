@@ -171,13 +171,26 @@ def history(table: pd.DataFrame) -> Figure:
             index = style.key_index(key)
             own = table[table["segment_key"] == key].set_index("run")[column].reindex(runs)
             ax.plot(range(len(runs)), own, marker=style.marker(index), color=style.colour(index), lw=1.6)
-            last = own.last_valid_index()
-            ax.annotate(key, (runs.index(last), own[last]), xytext=(7, 0), textcoords="offset points", va="center",
-                        color=style.colour(index), fontsize=9)  # fmt: skip
+        _label_ends(ax, table, runs, keys, column)
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        ax.set(title=column.capitalize(), xticks=range(len(runs)), ylim=(0, None))
+        ax.set(
+            title=column.capitalize(),
+            xticks=range(len(runs)),
+            ylim=(0, float(table.loc[table["segment_key"] != "all", column].max()) * 1.1),
+        )
         ax.set_xticklabels(runs, rotation=20, ha="right", fontsize=8.5)
         ax.set_xlim(-0.2, len(runs) - 0.7)
     total = table[table["segment_key"] == "all"].set_index("run")["customers"]
     style.title(made, f"{len(runs)} runs: {total.iloc[0]:,} customers in the first, {total.iloc[-1]:,} in the last")
     return made
+
+
+def _label_ends(ax: Axes, table: pd.DataFrame, runs: list[str], keys: list[str], column: str) -> None:
+    """A letter at the end of each line, moved apart where two lines end together."""
+    own = table[table["segment_key"].isin(keys)]
+    last = own.groupby("segment_key", sort=False).last().sort_values(column)
+    least, y = float(own[column].max()) * 0.055, -np.inf
+    for key, row in last.iterrows():
+        y = max(float(row[column]), y + least)
+        ax.annotate(str(key), (runs.index(row["run"]), y), xytext=(8, 0), textcoords="offset points", va="center",
+                    color=style.colour(style.key_index(str(key))), fontsize=9)  # fmt: skip
