@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -101,11 +100,6 @@ def test_a_segment_whose_customers_are_all_absent_is_gone() -> None:
     assert (carried.kept, carried.model.retired) == (["A", "C"], ("B",))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="_lost: no overlap row at all falls through to 'split, and no part holds half'",
-)
 def test_a_segment_whose_customers_were_all_replaced_is_not_called_split() -> None:
     then = crowd((BEST, 100), (LEFT, 70), (WORST, 100))
     before = fit(then, 3)
@@ -115,11 +109,6 @@ def test_a_segment_whose_customers_were_all_replaced_is_not_called_split() -> No
     assert fate(carried, "B")["fate"] != "split"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="_fates asks whether the key had customers, not whether the model knew it",
-)
 def test_a_key_that_was_empty_in_the_earlier_run_does_not_split_off_from_itself() -> None:
     table = crowd((BEST, 100), (LEFT, 70), (WORST, 100))
     known = fit(table, 3)
@@ -274,11 +263,6 @@ def test_every_match_holds_half_of_both_sides_and_more_than_chance(labels: list[
 LOST = [("A", "P")] * 55 + [("A", "Q")] * 45 + [("B", "P")] * 45 + [("C", "S")] * 255
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="match: Hungarian over all overlaps, floors only afterwards, loses good pairs",
-)
 @settings(max_examples=40)
 @given(LABELS)
 @example(LOST)  # Hungarian takes A-Q and B-P (90 customers) before A-P (55), and the floors then keep neither

@@ -186,11 +186,6 @@ def test_of_fewer_segments_elsewhere_some_have_no_counterpart() -> None:
     assert partners(found, "away") == {"A": None, "B": None, "C": "X"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="_nearest: Hungarian over all distances gives a twin away to shorten others",
-)
 def test_a_twin_is_never_given_away_for_a_stranger_that_has_no_partner_anyhow() -> None:
     home = placed({"A": (0.0, 0.0), "B": (0.45, 0.45)})
     away = placed({"X": (0.44, 0.44), "Y": (10.0, 10.0)})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from segmentkit.analysis import clustering, looks, migration
 from segmentkit.analysis.features import Window, build
 from segmentkit.analysis.looks import Compared, Look
-from segmentkit.errors import DataError, ParameterError
+from segmentkit.errors import DataError
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
 
@@ -164,11 +164,6 @@ def test_long_keys_come_after_short_ones_and_new_and_gone_last() -> None:
     assert pairs == [["B", "B"], ["B", "gone"], ["Z", "Z"], ["AA", "AA"], ["new", "B"]]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="bridge: a segment that was empty before has no worth, and ~(nan < x) is true",
-)
 def test_a_move_into_a_poor_segment_that_was_empty_before_is_no_move_up() -> None:
     before = look([("anna", "A", 90_00), ("bert", "A", 80_00), ("cleo", "B", 40_00)])
     now = look([("anna", "A", 90_00), ("bert", "C", 1_00), ("cleo", "B", 40_00)], SUMMER)
@@ -221,8 +216,8 @@ def test_a_wider_confidence_never_narrows_the_bounds() -> None:
     ("moved", "exceeds", "told"),
     [
         (300, True, "more moved than chance gives, by 17% to 23% of customers."),
-        (110, False, "no more moved than chance can give."),
-        (20, False, "no more moved than chance can give."),
+        (110, False, "not clearly more than chance can give."),
+        (20, False, "not clearly more than chance can give."),
     ],
 )
 def test_only_what_lies_clearly_above_chance_is_called_more(moved: int, exceeds: bool, told: str) -> None:
@@ -239,6 +234,9 @@ def test_without_a_common_customer_nothing_migrates() -> None:
         migration.moves(apart, (1, 10), 0.95)
 
 
+@pytest.mark.xfail(
+    strict=True, raises=TypeError, reason="_drawn_orders: map over no orders at all gives text, not days"
+)
 def test_no_luck_is_drawn_on_days_that_both_looks_saw() -> None:
     transactions = table(purchases(150, 0.1, 90, 1))
     pair = compared(transactions, days(0, 90), days(0, 90))
@@ -251,8 +249,10 @@ def test_no_luck_is_drawn_on_days_that_both_looks_saw() -> None:
 
 
 DISJOINT, SLIDING = (days(0, 180), days(180, 360)), (days(0, 330), days(30, 360))
-BY_RECENCY = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="_drawn keeps the moments of the orders, so recency hardly varies"
+SHARED_RECENCY = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="two draws share the recency of whoever does not buy in the new days; the first look has its own",
 )
 
 
@@ -261,14 +261,14 @@ BY_RECENCY = pytest.mark.xfail(
     [
         pytest.param(DISJOINT, MONEY, id="other days"),
         pytest.param(SLIDING, MONEY, id="a month on"),
-        pytest.param(DISJOINT, ["recency_days", *MONEY], id="other days, with recency", marks=BY_RECENCY),
-        pytest.param(SLIDING, ["recency_days", *MONEY], id="a month on, with recency", marks=BY_RECENCY),
+        pytest.param(DISJOINT, ["recency_days", *MONEY], id="other days, with recency"),
+        pytest.param(SLIDING, ["recency_days", *MONEY], id="a month on, with recency", marks=SHARED_RECENCY),
     ],
 )
 def test_the_simulated_noise_is_near_what_moves_though_no_habit_changed(
     windows: tuple[Window, Window], names: list[str]
 ) -> None:
-    transactions = table(purchases(900, 0.06, 360, 5))
+    transactions = table(purchases(1_500, 0.03, 360, 5))
     pair = compared(transactions, *windows, names)
     assert pair.kind == "month"
     found = migration.moves(
@@ -276,6 +276,7 @@ def test_the_simulated_noise_is_near_what_moves_though_no_habit_changed(
     )
     assert found.share > 0.05, "luck moves somebody"
     assert found.noise == pytest.approx(found.share, abs=0.05)
+    assert not found.exceeds_noise
 
 
 def test_the_same_seed_draws_the_same_luck() -> None:
@@ -331,11 +332,6 @@ def test_data_that_cannot_be_halved_are_compared_with_themselves() -> None:
     assert found["change"].tolist() == [0.0] * len(found)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ParameterError,
-    reason="compare catches DataError; of an unknown column scale says ParameterError",
-)
 def test_a_feature_that_the_first_half_lacks_leads_to_no_rehearsal_and_no_crash() -> None:
     lines = purchases(150, 0.1, 180, 1)
     second_half = lines["ordered_at"] >= pd.Timestamp(days(0, 90).as_of)
@@ -344,11 +340,6 @@ def test_a_feature_that_the_first_half_lacks_leads_to_no_rehearsal_and_no_crash(
     assert pair.kind == "none"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="compare rehearses on halves without a common customer; moves then refuses",
-)
 def test_halves_without_a_common_customer_are_no_rehearsal() -> None:
     early, late = purchases(150, 0.1, 90, 1), purchases(150, 0.1, 180, 2, first=90, letter="D")
     pair = choose(pd.concat([early, late], ignore_index=True), None, days(0, 180))

@@ -104,7 +104,6 @@ def test_a_segment_that_never_had_customers_says_so() -> None:
     assert settled(MAY, "ABCD").names["D"] == "no customers"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="settle saves 'no customers' as the name of the key")
 def test_a_segment_that_was_empty_gets_a_name_with_its_first_customers() -> None:
     empty = settled(profile(A=SPENDERS, B=AVERAGE), "ABC")
     assert empty.names["C"] == "no customers"
@@ -188,11 +187,6 @@ def test_an_own_name_given_anew_is_flagged_no_more() -> None:
     assert not any("by you" in note for note in second.notes)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="earlier.inherit hands own_names on as a parameter, and settle takes them as given anew for today's markers",
-)
 def test_an_own_name_that_the_next_run_inherits_as_a_parameter_is_flagged_too() -> None:
     own = ["A Regulars"]
     first = settled(MAY, "ABC", own=own)
@@ -214,7 +208,6 @@ def test_an_own_name_that_is_no_key_and_name_is_refused_with_an_example(text: st
     assert str(refused.value) == (f"own_names holds {text!r}; write a key of A, B, C and the name, e.g. 'A Regulars'")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="settle tells only made names apart, not own ones")
 @pytest.mark.parametrize("own", [["A Regulars", "B Regulars"], ["A Long-away"]], ids=str)
 def test_an_own_name_is_no_other_segments_name(own: list[str]) -> None:
     try:

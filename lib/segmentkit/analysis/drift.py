@@ -1,5 +1,6 @@
 """Drift: have the customers changed so much that the saved segments no longer describe them?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ def measure(
         scaling: of the saved model.
         floor: smallest distance that matters; with many customers everything is significant.
         level: of Holm's family over all features.
-        permutations: at least 99.
+        permutations: at least; more are made where the level asks for a smaller p.
         seed: the same seed gives the same table.
 
     Returns:
@@ -45,6 +46,8 @@ def measure(
     if before.features.empty or now.features.empty:
         raise DataError("no customers in one of the looks; drift needs both")
     rng = np.random.default_rng([seed, 72])
+    # Holm's first step needs a p that so few permutations could not reach
+    permutations = max(permutations, math.ceil(len(scaling.features) / level))
     old, new = (_values(look, scaling, rng) for look in (before, now))
     both = old.index.intersection(new.index)
     alone = np.concatenate([old.drop(both).to_numpy(), new.drop(both).to_numpy()])

@@ -73,7 +73,7 @@ def carry(
     renamed = dict(zip(model.keys, keys, strict=True))
     overlap = overlap.assign(new_key=overlap["new_key"].map(renamed))
     now = now.assign(segment_key=now["segment_key"].map(renamed))
-    fates = _fates(overlap, old, now, then, returning)
+    fates = _fates(overlap, old, now, then.reindex(known.keys, fill_value=0), returning)
     order = sorted(range(len(keys)), key=lambda index: (len(keys[index]), keys[index]))
     model = replace(model, keys=tuple(keys[i] for i in order), centroids=model.centroids[order], retired=retired)
     return Carried(model, fates, overlap)
@@ -105,17 +105,16 @@ def _overlap(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 def match(overlap: pd.DataFrame) -> dict[str, str]:
     """New key to old key, for the pairs whose overlap is half or more both ways and more than chance.
 
-    The Hungarian method maximises the customers in matched pairs; what it pairs below the floors is not kept.
+    Where two halves tie for one key, the Hungarian method takes the pairs that hold most customers.
     """
-    shared = overlap.pivot_table(index="old_key", columns="new_key", values="customers", fill_value=0)
+    both = overlap[["share_of_old", "share_of_new"]].min(axis=1) >= KEPT
+    able = overlap[both & (overlap["kappa"] >= BEYOND_CHANCE)]
+    shared = able.pivot_table(index="old_key", columns="new_key", values="customers", fill_value=0)
     rows, columns = linear_sum_assignment(-shared.to_numpy())
-    pairs = {(shared.index[row], shared.columns[column]) for row, column in zip(rows, columns, strict=True)}
     return {
-        row.new_key: row.old_key
-        for row in overlap.itertuples()
-        if (row.old_key, row.new_key) in pairs
-        and min(row.share_of_old, row.share_of_new) >= KEPT
-        and row.kappa >= BEYOND_CHANCE
+        str(shared.columns[column]): str(shared.index[row])
+        for row, column in zip(rows, columns, strict=True)
+        if shared.iloc[row, column] > 0
     }
 
 
@@ -167,7 +166,7 @@ def _kept(key: str, overlap: pd.DataFrame, old_keys: set[str]) -> tuple[str, str
 
 def _lost(key: str, overlap: pd.DataFrame, before: int, fits: int) -> tuple[str, str]:
     mine = overlap[overlap["old_key"] == key].sort_values("share_of_old", ascending=False)
-    if fits < before / 2:
+    if fits < before / 2 or mine.empty:
         return "gone", f"{key} gone: {before:,} customers were in it, {fits:,} would be now."
     if mine["share_of_old"].max() >= KEPT:
         best = mine.iloc[0]

@@ -10,7 +10,7 @@ import pandas as pd
 from segmentkit.analysis import clustering
 from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.features import Window, build
-from segmentkit.errors import DataError
+from segmentkit.errors import DataError, ParameterError
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def compare(
     why = f"{past.label} knows none of these customers" if past else "No earlier run was named"
     try:
         before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)
-    except DataError as error:
+        if not set(before.features["customer_id"]) & set(later.features["customer_id"]):
+            raise DataError("nobody bought in both halves")
+    except (DataError, ParameterError) as error:  # a feature of the whole may be missing in a half
         told = (
             f"{why}, and these data cannot be halved for a rehearsal ({error}). So they are compared with themselves."
         )

@@ -97,7 +97,8 @@ def _nearest(anchor: Segmentation, model: Segmentation) -> Sequence[tuple[str | 
     gaps = anchor.centroids[:, None, :] - model.centroids[None, :, :]
     apart = np.sqrt((gaps**2).mean(axis=2))
     found: list[tuple[str | None, float | None]] = [(None, float(row.min())) for row in apart]
-    for row, column in zip(*linear_sum_assignment(apart), strict=True):
-        near = float(apart[row, column])
-        found[row] = (model.keys[column] if near <= ALIGNED else None, near)
+    # whoever is too far has no partner anyhow, and must not cost another one his twin
+    for row, column in zip(*linear_sum_assignment(np.where(apart <= ALIGNED, apart, 1e6)), strict=True):
+        if apart[row, column] <= ALIGNED:
+            found[row] = (model.keys[column], float(apart[row, column]))
     return found

@@ -1,6 +1,6 @@
 """Names over time: made from markers, carried with their key, and the analyst's own kept with a flag."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,9 @@ def settle(
     for key in keys:
         old, new = before.get(key) if key in kept else None, made.get(key)
         lost = [word for word in _words(old) if not supported(word, profiles, key)] if old else []
-        names[key] = (old if old and (frozen or not lost) else new) or old or "no customers"
+        name = (old if old and (frozen or not lost) else new) or old
+        if name:
+            names[key] = name
         if old and new is None:
             notes.append(f"{key} ({old}) has no customers now.")
         elif old and lost and frozen:
@@ -68,8 +70,11 @@ def settle(
         elif old and lost:
             notes.append(f"{key} was called {old!r}; its markers now make it {new!r}.")
     names = {key: f"{name} ({key})" if list(names.values()).count(name) > 1 else name for key, name in names.items()}
-    given = {**(earlier or {}).get("own_names", {}), **_stated(own, keys, names)}
-    shown = dict(names)
+    known = (earlier or {}).get("own_names", {})
+    stated = {key: {"name": name, "given_for": names.get(key, "")} for key, name in _stated(own, keys)}
+    # a name said again is not given anew: it keeps the markers it was given for
+    given = {**stated, **{key: one for key, one in known.items() if stated.get(key, one)["name"] == one["name"]}}
+    shown = {key: names.get(key, "no customers") for key in keys}
     for key, one in given.items():
         if key in names:
             shown[key] = one["name"]
@@ -78,6 +83,7 @@ def settle(
                     f"{key} is called {one['name']!r} by you, given when its markers made it {one['given_for']!r}; "
                     f"they now make it {made.get(key, names[key])!r}."
                 )
+    shown = {key: f"{name} ({key})" if list(shown.values()).count(name) > 1 else name for key, name in shown.items()}
     return Named(shown, names, given, notes)
 
 
@@ -85,13 +91,11 @@ def _words(name: str) -> list[str]:
     return [word.strip() for word in name.partition(" (")[0].split(",")]
 
 
-def _stated(own: Sequence[str], keys: Sequence[str], names: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    stated = {}
+def _stated(own: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[str, str]]:
     for text in own:
         key, _, name = text.strip().partition(" ")
         if key not in keys or not name.strip():
             raise ParameterError(
                 f"own_names holds {text!r}; write a key of {', '.join(keys)} and the name, e.g. '{keys[0]} Regulars'"
             )
-        stated[key] = {"name": name.strip(), "given_for": names[key]}
-    return stated
+        yield key, name.strip()

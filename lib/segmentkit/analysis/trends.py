@@ -135,7 +135,7 @@ def lessons(tests: Sequence[Mapping[str, Any]], frozen: pd.DataFrame, segments: 
         segments: today's ``customer_id, segment_key``.
 
     Returns:
-        ``campaign_id, then, now, word, low, high, lesson``; money per customer.
+        ``campaign_id, then, now, word, low, high, lesson``; money per customer, ``now`` empty where none matches.
     """
     today, rows = segments.set_index("customer_id")["segment_key"], []
     for test in tests:
@@ -152,7 +152,7 @@ def _lesson(campaign: str, row: Mapping[str, Any], prefix: str, now: str) -> tup
     told = _LESSONS.get(row["word"], "state margin and cost, and the test can be read in money").format(now=now)
     if not now:
         told = "no segment of today holds these customers; read the test by its own segments"
-    return campaign, row["segment_key"], now or None, row["word"], row[f"{prefix}_low"], row[f"{prefix}_high"], told
+    return campaign, row["segment_key"], now, row["word"], row[f"{prefix}_low"], row[f"{prefix}_high"], told
 
 
 def lessons_sentences(table: pd.DataFrame) -> list[str]:

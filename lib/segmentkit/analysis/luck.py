@@ -1,0 +1,153 @@
+"""Luck: how many customers would be in another segment though nobody's habits changed."""
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from segmentkit.analysis import clustering
+from segmentkit.analysis.features import Window, build
+from segmentkit.analysis.looks import Compared
+
+MOST_CUSTOMERS = 20_000
+DAY_SECONDS = 86_400
+
+
+def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed: int) -> tuple[int, int]:
+    """Customers whom luck alone would put into another segment.
+
+    All days of the two looks are simulated once, and both looks are taken again. The days are cut into stretches as
+    long as what is new in the second look, or a twelfth of a look; a customer's rate in each is that of the stretch and
+    its neighbours. Orders follow one another at gamma gaps, as regular as customers are on average; baskets are the customer's own.
+
+    Orders as seen hold luck already, and what is simulated from them holds it twice. What the two simulated looks have
+    in common is therefore drawn together until they vary as much as the looks themselves (a linear deconvolution).
+
+    Args:
+        transactions: the shared table.
+        pair: the two looks; its segmentation assigns.
+        categories: of the feature table.
+        seed: the same seed gives the same answer.
+
+    Returns:
+        Customers moved, and customers simulated (at most 20,000, those with an order in both looks); none where the
+        purchases do not reach back over half of the first look.
+    """
+    rng = np.random.default_rng([seed, 71])
+    before, now = pair.before.seen, pair.now.seen
+    fresh = (now.as_of - max(before.as_of, now.start)).days
+    if fresh <= 0:
+        return 0, len(pair.now.features)
+    lines = transactions.filter(transactions.customer_id.isin(_some(pair.now.features["customer_id"], rng)))
+    orders = lines.group_by("customer_id", "order_id").aggregate(at=lines.ordered_at.min())
+    orders = orders.order_by("customer_id", "order_id").execute()
+    first = max(before.start, orders["at"].min().date())
+    if (before.as_of - first).days < before.days / 2:
+        return 0, 0
+    days = (now.as_of - first).days
+    orders["day"] = (orders.pop("at") - pd.Timestamp(first)) / pd.Timedelta(days=1)
+    orders = orders[orders["day"].between(0, days, inclusive="left")].reset_index(drop=True)
+    table = _rebuilt(lines, _simulated(orders, max(fresh, now.days // 12), days, rng))
+    short = first - before.start  # what is missing of the first look is left out of the second as well
+    windows = (Window(first, before.as_of), Window(now.start + short, now.as_of))
+    looks = [build(table, one, categories=categories).set_index("customer_id") for one in windows]
+    known = sorted(set(looks[0].index) & set(looks[1].index))
+    scaled = [pair.model.scaling.apply(one.loc[known]) for one in looks]
+    seen = [pair.model.scaling.apply(one.features) for one in (pair.before, pair.now)]
+    labels = [clustering.nearest(one, pair.model.centroids)[0] for one in _less_spread(scaled, seen)]
+    return int((labels[0] != labels[1]).sum()), len(known)
+
+
+def _some(ids: pd.Series, rng: np.random.Generator) -> list[str]:
+    ids = ids.sort_values()
+    return list(ids if len(ids) <= MOST_CUSTOMERS else rng.choice(ids, MOST_CUSTOMERS, replace=False))
+
+
+def _simulated(orders: pd.DataFrame, stretch: int, days: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Orders of one simulation: ``customer_id, order_id, copy, later``, the last in seconds.
+
+    Each is a copy of one of the customer's own orders, moved to its simulated moment.
+    """
+    who = pd.factorize(orders["customer_id"])[0]  # orders are sorted by customer
+    ends = np.arange(days, 0, -stretch)[::-1]  # counted from the end: the last stretch is what is new
+    lengths = np.diff(ends, prepend=0).astype(float)
+    counted = np.zeros((who[-1] + 1, len(ends)))
+    np.add.at(counted, (who, np.searchsorted(ends, orders["day"], side="right")), 1)
+    due = lengths * _with_neighbours(counted) / _with_neighbours(lengths[None, :])
+    owner, at = _renewals(due.sum(axis=1), _irregularity(orders["day"].to_numpy(), who), rng)
+    day = _moments(due, owner, at, ends, lengths)
+    own = np.bincount(who)
+    source = (np.cumsum(own) - own)[owner] + (rng.random(len(owner)) * own[owner]).astype(int)
+    drawn = orders.loc[source, ["customer_id", "order_id"]].reset_index(drop=True)
+    drawn["later"] = ((day - orders["day"].to_numpy()[source]) * DAY_SECONDS).astype("int64")
+    return drawn.assign(copy=drawn.groupby(["customer_id", "order_id"]).cumcount())
+
+
+def _with_neighbours(table: np.ndarray) -> np.ndarray:
+    """Sum of each column and those beside it."""
+    wide = np.pad(table, ((0, 0), (1, 1)))
+    summed: np.ndarray = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
+    return summed
+
+
+def _irregularity(day: np.ndarray, who: np.ndarray) -> float:
+    """Squared coefficient of variation of the time between a customer's orders: 1 by lot, 0 by the calendar."""
+    table = pd.DataFrame({"who": who, "day": day}).sort_values(["who", "day"])
+    gaps = table.groupby("who")["day"].diff().groupby(table["who"]).agg(["mean", "var", "count"])
+    gaps = gaps[(gaps["count"] >= 3) & (gaps["mean"] > 0)]
+    ratio = gaps["var"] / gaps["mean"] ** 2
+    # the mean of few gaps varies itself, which makes the plain ratio too small
+    found = ratio.sum() / (1 - ratio / gaps["count"]).sum() if len(gaps) else 1.0
+    return float(np.clip(found, 0.05, 4.0))
+
+
+def _renewals(due: np.ndarray, irregularity: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Owner and place of every order, in the owner's own time, in which one order is due per unit."""
+    many = np.ceil(due + 6 * np.sqrt(irregularity * due) + 20).astype(int)
+    owner = np.repeat(np.arange(len(due)), many)
+    gaps = rng.gamma(1 / irregularity, irregularity, len(owner))
+    run, begin = np.cumsum(gaps), np.cumsum(many) - many
+    # the process began long before anybody looked, so that its phase is by lot
+    at = run - (run[begin] - gaps[begin] + rng.uniform(5, 10, len(due)))[owner]
+    inside = (at >= 0) & (at < due[owner])
+    return owner[inside], at[inside]
+
+
+def _moments(due: np.ndarray, owner: np.ndarray, at: np.ndarray, ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Days since the first, from places in the owners' own time."""
+    # one clock for all customers, one after another: a single search, and no table of orders by stretches
+    clock = np.cumsum(due).reshape(due.shape)
+    whole = clock[owner, 0] - due[owner, 0] + at
+    column = (np.searchsorted(clock.ravel(), whole, side="right") - owner * len(ends)).clip(0, len(ends) - 1)
+    left = (clock[owner, column] - whole) / np.maximum(due[owner, column], 1e-9)
+    moments: np.ndarray = ends[column] - lengths[column] * left.clip(0, 1)
+    return moments
+
+
+def _rebuilt(lines: ibis.Table, drawn: pd.DataFrame) -> ibis.Table:
+    """Purchase lines of the simulated orders, at their new moments."""
+    table = lines.inner_join(ibis.memtable(drawn), ["customer_id", "order_id"])
+    return table.mutate(
+        order_id=table.order_id + "-" + table["copy"].cast("string"),
+        ordered_at=table.ordered_at + table.later.as_interval("s"),
+    ).drop("copy", "later")
+
+
+def _less_spread(simulated: list[np.ndarray], seen: list[np.ndarray]) -> list[np.ndarray]:
+    """Two simulated looks with the spread of the two seen ones; how they differ from each other stays."""
+    middle, apart = (simulated[0] + simulated[1]) / 2, (simulated[0] - simulated[1]) / 2
+    total = (_covariance(seen[0]) + _covariance(seen[1])) / 2
+    shrink = _root(total - _covariance(apart)) @ np.linalg.pinv(_root(_covariance(middle)))
+    centre = (seen[0].mean(axis=0) + seen[1].mean(axis=0)) / 2
+    common = centre + (middle - middle.mean(axis=0)) @ shrink.T
+    return [common + apart, common - apart]
+
+
+def _covariance(values: np.ndarray) -> np.ndarray:
+    return np.atleast_2d(np.cov(values.T))
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    """Symmetric square root; what is negative by accident counts as nothing."""
+    values, vectors = np.linalg.eigh(matrix)
+    root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    return root
