@@ -20,6 +20,7 @@ def figures(metrics: dict[str, Any]) -> str:
     during = ", ".join(f"{r['during_difference']:+.0f}" for r in readings)
     before = ", ".join(f"{r['before_difference']:+.0f}" for r in readings)
     verdicts = {r["verdict"] for r in readings}
+    returned = month["regression"].partition(" Nothing")[0]
     campaigns = ", ".join(r["campaign_id"] for r in readings)
     lines = [
         f"- **Data.** {data['lines']:,} purchase lines, {data['rows_quarantined']:,} set aside. "
@@ -39,7 +40,7 @@ def figures(metrics: dict[str, Any]) -> str:
         f"{during} dollars "
         f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed.",
         f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
-        f"households change segment; about {month['noise']:.0%} would by luck alone. {month['regression'].partition(' Nothing')[0]}",
+        f"households change segment; about {month['noise']:.0%} would by luck alone. {returned}",
     ]
     return "\n".join(lines)
 

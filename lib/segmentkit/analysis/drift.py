@@ -166,6 +166,9 @@ def advise(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: in
                       "with the same months of last year first.")  # fmt: skip
     if small:
         return Advice("re-fit", f"{', '.join(small)} has shrunk below {smallest:,} customers, the size floor.")
+    if not moved.noise_customers:
+        told = f"{moved.share:.0%} of the known customers moved, and how much of it is luck cannot be said"
+        return Advice("re-assign", f"{told}; the features did not drift.")
     if moved.exceeds_noise:
         return Advice(
             "re-assign",

@@ -17,7 +17,8 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
 
     All days of the two looks are simulated once, and both looks are taken again. The days are cut into stretches as
     long as what is new in the second look, or a twelfth of a look; a customer's rate in each is that of the stretch and
-    its neighbours. Orders follow one another at gamma gaps, as regular as customers are on average; baskets are the customer's own.
+    its neighbours. Orders follow one another at gamma gaps, as regular as customers are on average; baskets are the
+    customer's own.
 
     Orders as seen hold luck already, and what is simulated from them holds it twice. What the two simulated looks have
     in common is therefore drawn together until they vary as much as the looks themselves (a linear deconvolution).
