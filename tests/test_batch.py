@@ -215,6 +215,49 @@ def test_like_runs_the_anchor_first_and_applies_it_to_the_rest(
     assert ran[1][1][ran[1][1].index("--like") + 1] == "liked/de"
 
 
+@pytest.mark.parametrize(
+    ("compare", "failing", "codes", "told"),
+    [
+        ("pooled", "pl", {"de": 1, "pl": 5}, "a pooled fit needs two markets"),
+        ("like", "de", {"de": 5, "pl": 5}, "pl failed (exit 5): it was not run"),
+    ],
+)
+def test_what_builds_on_a_market_that_failed_is_not_called_whole(
+    compare: str, failing: str, codes: dict[str, int], told: str, markets: Path, outputs: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def noted(name: str, words: list[str], environment: dict[str, str], log: Path) -> tuple[str, int, float]:
+        return name, 5 * (name == failing), 0.1
+
+    monkeypatch.setattr(batch, "_run_market", noted)
+    monkeypatch.setattr(batch, "_check_currencies", lambda *_: None)
+    asked = order(markets, run=f"built-{compare}", compare=compare, anchor="de")
+    assert batch.run_batch(asked, refuse, refuse) == 1
+    assert manifest(outputs / f"built-{compare}")["exit_codes"] == codes
+    assert told in capsys.readouterr().out
+
+
+def test_a_pooled_fit_is_made_anew_when_its_settings_change(tmp_path: Path) -> None:
+    fits: list[int] = []
+    paths = {}
+    for market in ("de", "pl"):
+        (tmp_path / market / "tables").mkdir(parents=True)
+        paths[market] = tmp_path / market / "tables" / "features.parquet"
+        paths[market].write_bytes(market.encode())
+        seen = {"02_exploratory_analysis": {"start": "2025-01-01", "as_of": "2025-07-01", "days": 181}}
+        (tmp_path / market / "metrics.json").write_text(json.dumps(seen), encoding="utf-8")
+
+    def pool(_: Any, settings: Any) -> dict[str, dict[str, Any]]:
+        fits.append(settings["k_max"])
+        return {market: {"choice": "4 segments"} for market in paths}
+
+    progress = batch.Progress(tmp_path / "log.jsonl")
+    for k_max in (6, 6, 5):
+        batch._save_pooled(tmp_path, paths, pool, {"k_max": k_max, "seed": 7}, progress)
+    assert fits == [6, 5]
+    assert json.loads((tmp_path / "pooled" / "de" / "model.json").read_text(encoding="utf-8"))["days"] == 181
+
+
 def test_cores_and_memory_are_shared_out(markets: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segmentkit.machinery import threads
 

@@ -111,7 +111,8 @@ def _phases(order: BatchOrder, markets: list[Market], crew: "_Crew", progress: P
     codes = crew.run(markets, {m.name: ["--until", "02"] for m in markets}, progress)
     whole = [m for m in markets if not codes[m.name]]
     if len(whole) < 2:
-        return codes
+        progress.say("a pooled fit needs two markets whose data can be read", event="failed")
+        return codes | dict.fromkeys((m.name for m in whole), 1)
     paths = {m.name: crew.folder / m.name / "tables" / "features.parquet" for m in whole}
     _save_pooled(crew.folder, paths, pool, whole[0].values | {"workers": worker_count()}, progress)
     words = {m.name: ["--from", "03", "-p", f"like={crew.folder.name}/pooled/{m.name}"] for m in whole}
@@ -122,7 +123,8 @@ def _save_pooled(
     folder: Path, paths: Mapping[str, Path], pool: Pool, settings: Mapping[str, Any], progress: Progress
 ) -> None:
     """The pooled fit of each market as a small run folder, for ``like``; made anew only where features changed."""
-    made_from = {market: sha256(path) for market, path in paths.items()}
+    stated = {name: value for name, value in settings.items() if name not in ("source", "workers")}
+    made_from = {"features": {market: sha256(path) for market, path in paths.items()}, "settings": stated}
     noted = folder / "pooled" / "made_from.json"
     if read_json(noted) == made_from:
         progress.say("pooled fit  unchanged; kept")
@@ -253,6 +255,8 @@ def _check_currencies(order: BatchOrder, markets: Sequence[Market]) -> None:
 
 
 def _why(folder: Path) -> str:
-    entries = Manifest(folder).read().get("stages", {}).values()
+    entries = list(Manifest(folder).read().get("stages", {}).values())
+    if not entries:
+        return "it was not run, because what it builds on failed"
     found = [entry["message"] for entry in entries if entry.get("status") == "failed" and entry.get("message")]
     return found[0] if found else f"no stage says why; see {shown(folder.parent / f'{folder.name}.log')}"

@@ -53,6 +53,7 @@ def write_batch_page(folder: Path, whole: Sequence[str], compare: str) -> Path:
         rows=rows,
         failed=[market for market in manifest["markets"] if market not in whole],
         told=WORDS[compare],
+        quick=any(read_json(folder / market / "manifest.json").get("quick") for market in whole),
         keys=_aligned_rows(aligned, whole, found),
         markets=list(whole),
         picture=base64.b64encode(buffer.getvalue()).decode(),
@@ -98,7 +99,8 @@ def _campaigns(measured: Mapping[str, Any], currency: str) -> str:
         row = next(one for one in test["rows"] if one["segment_key"] == "all")
         if test["ratio_fits"] and test["value"] == "net_benefit" and row["net_benefit_low"] is not None:
             low, high = row["net_benefit_low"], money(row["net_benefit_high"], currency)
-            return f"{test['campaign_id']}: net benefit {low:,.2f} to {high} a customer"
+            roi = f", ROI {row['roi_low']:.0%} to {row['roi_high']:.0%}" if row.get("roi_low") is not None else ""
+            return f"{test['campaign_id']}: net benefit {low:,.2f} to {high} a customer{roi}"
     if measured["readings"]:
         return f"{len(measured['readings'])} read, {measured['readings'][0]['verdict']}"
     return "not known"
