@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from scipy.stats import wasserstein_distance
@@ -78,6 +78,7 @@ def test_distances_are_in_deviations_of_the_saved_scaling() -> None:
 SAMPLES = st.lists(st.integers(-5, 5), min_size=3, max_size=40)
 
 
+@settings(deadline=None)
 @given(SAMPLES, SAMPLES)
 def test_psi_is_zero_for_the_same_customers_and_never_negative(before: list[int], now: list[int]) -> None:
     one, other = np.array(before, dtype=float), np.array(now, dtype=float)

@@ -55,8 +55,9 @@ class Compared:
     """Two looks at the customers under one segmentation, and what kind of comparison it is.
 
     Attributes:
-        kind: ``month`` (an earlier run and this one), ``restated`` (the same days, other data), ``rehearsal`` (halves
-            of these data) or ``none`` (these data against themselves).
+        kind: ``month`` (an earlier run and this one), ``back`` (that run looked at later days, as when the
+            same months of last year are looked at), ``restated`` (the same days, other data), ``rehearsal`` (halves of
+            these data) or ``none`` (these data against themselves).
         before: the first look.
         now: the second.
         model: the segmentation whose scaling the drift is measured in.
@@ -92,10 +93,13 @@ def compare(
         seed: of a rehearsal.
     """
     if past and set(past.features["customer_id"]) & set(now.features["customer_id"]):
-        told = f"{past.label} ({past.days}) against {now.label} ({now.days})."
         if past.seen == now.seen:
             told = f"A restatement: {past.label} and {now.label} look at the same days, {now.days}; the data changed."
-        return Compared("restated" if past.seen == now.seen else "month", past, now, model, told)
+            return Compared("restated", past, now, model, told)
+        told = f"{past.label} ({past.days}) against {now.label} ({now.days})."
+        if now.seen.as_of < past.seen.as_of:
+            return Compared("back", past, now, model, f"A look back. {told} What is called now here came earlier.")
+        return Compared("month", past, now, model, told)
     why = f"{past.label} knows none of these customers" if past else "No earlier run was named"
     try:
         before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)

@@ -16,7 +16,7 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
     """Customers whom luck alone would put into another segment.
 
     All days of the two looks are simulated once, and both looks are taken again. The days are cut into stretches as
-    long as what is new in the second look, or a twelfth of a look; a customer's rate in each is that of the stretch and
+    long as what is new in the later look, or a twelfth of a look; a customer's rate in each is that of the stretch and
     its neighbours. Orders follow one another at gamma gaps, as regular as customers are on average; baskets are the
     customer's own.
 
@@ -31,10 +31,10 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
 
     Returns:
         Customers moved, and customers simulated (at most 20,000, those with an order in both looks); none where the
-        purchases do not reach back over half of the first look.
+        purchases do not reach back over half of the earlier look.
     """
     rng = np.random.default_rng([seed, 71])
-    before, now = pair.before.seen, pair.now.seen
+    before, now = sorted((pair.before.seen, pair.now.seen), key=lambda seen: seen.as_of)
     fresh = (now.as_of - max(before.as_of, now.start)).days
     if fresh <= 0:
         return 0, len(pair.now.features)

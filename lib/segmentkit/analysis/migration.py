@@ -45,7 +45,7 @@ def migrate(before: Look, now: Look) -> pd.DataFrame:
 
 def by_rule(pair: Compared, then: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:
     """From which rule to which; no rows where the earlier run, or this one, has no rules."""
-    if then is None or pair.kind not in ("month", "restated") or now["segment_key"].nunique() < 2:
+    if then is None or pair.kind in ("rehearsal", "none") or now["segment_key"].nunique() < 2:
         return migrate(pair.before, pair.now).head(0)
     return migrate(replace(pair.before, segments=then), replace(pair.now, segments=now))
 

@@ -5,6 +5,11 @@ from typing import Any
 
 Money = Callable[[float | None], str]
 MONITORING = "record_07_monitoring.html"
+QUESTIONS = {
+    "month": "What changed since last time?",
+    "back": "How did the earlier days differ?",
+    "restated": "What did the restatement change?",
+}
 
 WORDS = [
     (
@@ -67,9 +72,10 @@ def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
 
 def _changed(found: dict[str, Any]) -> dict[str, Any]:
     seen = found["monitored"]
-    question = "What did the restatement change?" if seen["kind"] == "restated" else "What changed since last time?"
+    question = QUESTIONS[seen["kind"]]
     figures = [seen["moved"], seen["drift"], seen["regression"], seen["trends"], seen["history"]]
-    sure = f"the money is counted, not estimated. {seen['advice_sentence']}"
+    done = " This run has fitted them anew." if found["clustered"].get("refit") else ""
+    sure = f"the money is counted, not estimated. {seen['advice_sentence']}{done}"
     tone = "good" if seen["advice"] == "keep" else ""
     return _card(question, seen["headline"], sure, [seen["compared"], *figures], MONITORING, tone)
 
