@@ -1,5 +1,6 @@
 """Drift: distances agree with scipy, a planted shift is found and chance is not, and the advice has its reason."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -11,9 +12,9 @@ from pandas.testing import assert_frame_equal
 from scipy.stats import wasserstein_distance
 
 from segmentkit.analysis import clustering, drift
-from segmentkit.analysis.clustering import Scaling
+from segmentkit.analysis.clustering import Scaling, Segmentation
 from segmentkit.analysis.features import Window
-from segmentkit.analysis.looks import Look
+from segmentkit.analysis.looks import Compared, Look
 from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
 from segmentkit.machinery.threads import cap_environment
@@ -106,7 +107,7 @@ def test_unchanged_customers_do_not_drift() -> None:
     assert table[["shift", "distance", "psi"]].to_numpy().tolist() == [[0.0] * 3] * 3
     told = drift.sentence(table, 0.1)
     assert told.startswith("No clustered feature drifted (recency_days by 0.00, frequency by 0.00, monetary by 0.00 ")
-    assert told.endswith("from 200 customers seen twice and 0 seen once.")
+    assert told.endswith("customers seen twice: 200, once: 0.")
 
 
 @pytest.mark.parametrize("replaced", [0, 30, 90])
@@ -130,7 +131,7 @@ def test_a_shift_of_a_third_of_the_customers_is_found_in_that_feature_alone() ->
     assert table.loc["frequency", "shift"] == pytest.approx(1 / 6, abs=0.03)
     told = drift.sentence(table.reset_index(), 0.1)
     assert told.startswith("Drifted, in standard deviations: frequency (+0.1")
-    assert told.endswith("; 1 of 3 features, from 600 customers seen twice and 0 seen once.")
+    assert told.endswith("; 1 of 3 features, customers seen twice: 600, once: 0.")
 
 
 def test_a_drift_below_the_floor_does_not_count_however_sure() -> None:
@@ -215,8 +216,17 @@ CALM, MOVED = Moves(1_000, 100, 0.1, 1_000, -0.03, 0.03), Moves(1_000, 300, 0.1,
     [
         pytest.param(drifts(), CALM, [], "keep", "10% of the known customers would move, and chance", id="nothing"),
         pytest.param(drifts(), MOVED, [], "re-assign", "30% of the known customers moved, where chance", id="moved"),
-        pytest.param(drifts(), CALM, ["B", "D"], "re-fit", "B, D has shrunk below 50 customers", id="shrunk"),
-        pytest.param(drifts(), MOVED, ["B"], "re-fit", "B has shrunk below 50 customers", id="shrunk before moved"),
+        pytest.param(
+            drifts(), CALM, ["B", "D"], "re-fit", "below 50 customers, the size floor, have shrunk: B, D.", id="shrunk"
+        ),
+        pytest.param(
+            drifts(),
+            MOVED,
+            ["B"],
+            "re-fit",
+            "below 50 customers, the size floor, have shrunk: B.",
+            id="shrunk before moved",
+        ),
         pytest.param(
             drifts("frequency", "monetary"),
             CALM,
@@ -242,6 +252,11 @@ def test_the_advice_has_its_reason(table: pd.DataFrame, moves: Moves, small: lis
     assert advice.sentence.endswith(f", because {advice.reason}")
 
 
-def test_segments_below_the_floor_are_named_even_those_without_customers() -> None:
-    segments = pd.DataFrame({"segment_key": ["A"] * 50 + ["B"] * 49})
-    assert drift.shrunken(["A", "B", "C"], segments, 50) == ["B", "C"]
+def test_only_segments_that_fell_below_the_floor_have_shrunk_even_to_nobody() -> None:
+    def keys(text: str) -> Look:
+        return replace(look(cloud(5, 1)), segments=pd.DataFrame({"segment_key": list(text)}))
+
+    then, now = keys("A" * 60 + "B" * 50 + "C" * 70 + "D" * 20), keys("A" * 50 + "B" * 49 + "D" * 19)
+    model = Segmentation(PLAIN, ("A", "B", "C", "D"), np.zeros((4, 3)))
+    assert drift.shrunken(Compared("month", then, now, model, ""), 50) == ["B", "C"]  # D was small from the start
+    assert drift.shrunken(Compared("month", then, then, model, ""), 50) == []

@@ -122,7 +122,7 @@ SEGMENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(SEGMENTS, st.booleans(), st.sets(st.sampled_from("ABCD"))), min_size=1, max_size=4))
 def test_names_stay_unique_over_the_months(months: list) -> None:
     earlier = None

@@ -9,7 +9,7 @@ from record import keep, upper95
 
 from segmentkit.analysis import clustering, drift
 from segmentkit.analysis.features import Window
-from segmentkit.analysis.looks import Look
+from segmentkit.analysis.looks import Compared, Look
 from segmentkit.analysis.migration import migrate, moves
 
 pytestmark = pytest.mark.heavy
@@ -44,7 +44,8 @@ def refresh(trial: int, kind: str, shift: float) -> tuple[drift.Advice, pd.DataF
     before, now = look(one, ids, model, 0), look(two, later_ids, model, 1)
     limits = {"floor": 0.1, "level": 0.05, "permutations": 199, "seed": trial}
     table = drift.measure(before, now, model.scaling, **limits)
-    small = drift.shrunken(model.keys, now.segments, clustering.smallest_allowed(CUSTOMERS, 0.05, 50))
+    pair = Compared("month", before, now, model, "")
+    small = drift.shrunken(pair, clustering.smallest_allowed(CUSTOMERS, 0.05, 50))
     # the noise does not bear on re-fit; a count as large as the customers stands in for it
     moved = moves(migrate(before, now), (CUSTOMERS // 4, CUSTOMERS), 0.95)
     return drift.advise(table, moved, small, 50), table

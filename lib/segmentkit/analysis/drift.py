@@ -9,7 +9,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from segmentkit.analysis.clustering import Scaling
-from segmentkit.analysis.looks import Look
+from segmentkit.analysis.looks import Compared, Look
 from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
 
@@ -111,22 +111,22 @@ def psi(before: np.ndarray, now: np.ndarray) -> float:
 
 def sentence(table: pd.DataFrame, floor: float) -> str:
     """Drift in words: which features moved, and how far."""
-    seen = f"{table['pairs'].iloc[0]:,} customers seen twice and {table['once'].iloc[0]:,} seen once"
+    seen = f"customers seen twice: {table['pairs'].iloc[0]:,}, once: {table['once'].iloc[0]:,}"
     moved = table[table["drifted"]].sort_values("distance", ascending=False)
     far = ", ".join(f"{row.feature} by {row.distance:.2f}" for row in table.itertuples())
     if moved.empty:
         return (
             f"No clustered feature drifted ({far} standard deviations; at least {floor:g} and more than chance would "
-            f"count), from {seen}."
+            f"count), {seen}."
         )
     told = ", ".join(f"{row.feature} ({row.shift:+.2f}, distance {row.distance:.2f})" for row in moved.itertuples())
-    return f"Drifted, in standard deviations: {told}; {len(moved)} of {len(table)} features, from {seen}."
+    return f"Drifted, in standard deviations: {told}; {len(moved)} of {len(table)} features, {seen}."
 
 
-def shrunken(keys: Sequence[str], segments: pd.DataFrame, smallest: int) -> list[str]:
-    """Segments with fewer customers than the size floor."""
-    sizes = segments["segment_key"].value_counts()
-    return [key for key in keys if sizes.get(key, 0) < smallest]
+def shrunken(pair: Compared, smallest: int) -> list[str]:
+    """Segments that had as many customers as the size floor asks and have fewer now."""
+    then, now = (look.segments["segment_key"].value_counts() for look in (pair.before, pair.now))
+    return [key for key in pair.model.keys if now.get(key, 0) < smallest <= then.get(key, 0)]
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,18 @@ def advise(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: in
     if drifted:
         far = table.set_index("feature")["distance"]
         named = ", ".join(f"{name.replace('_', ' ')} ({far[name]:.2f} standard deviations)" for name in drifted)
-        return Advice("re-fit", f"{named} drifted, which chance does not explain. A season can do that too: compare "
-                      "with the same months of last year first.")  # fmt: skip
+        if moved.same_days:
+            return Advice("re-fit", f"the data of the same days were changed, in {named}.")
+        season = "A season can do that too: compare with the same months of last year first."
+        return Advice("re-fit", f"{named} drifted, which chance does not explain. {season}")
     if small:
-        return Advice("re-fit", f"{', '.join(small)} has shrunk below {smallest:,} customers, the size floor.")
+        return Advice("re-fit", f"below {smallest:,} customers, the size floor, have shrunk: {', '.join(small)}.")
     if not moved.noise_customers:
         told = f"{moved.share:.0%} of the known customers moved, and how much of it is luck cannot be said"
         return Advice("re-assign", f"{told}; the features did not drift.")
+    if moved.same_days:
+        word = "re-assign" if moved.moved else "keep"
+        return Advice(word, f"{moved.moved:,} customers are in another segment on the same days; nothing drifted.")
     if moved.exceeds_noise:
         return Advice(
             "re-assign",

@@ -29,18 +29,16 @@ class Carried:
     Attributes:
         model: the segmentation, with its final keys.
         fates: ``segment_key, fate, customers_before, customers_now, sentence``; one row a segment, old or new.
-        overlap: ``old_key, new_key, customers, share_of_old, share_of_new, kappa`` of every pair that shares anybody.
     """
 
     model: Segmentation
     fates: pd.DataFrame
-    overlap: pd.DataFrame
 
     @property
     def kept(self) -> list[str]:
         """Keys that live on."""
-        both = self.fates["customers_before"].notna() & self.fates["customers_now"].notna()
-        return list(self.fates.loc[both, "segment_key"])
+        lives = self.fates["fate"].isin(["kept", "split"]) & self.fates["segment_key"].isin(self.model.keys)
+        return list(self.fates.loc[lives, "segment_key"])
 
 
 def carry(
@@ -55,12 +53,14 @@ def carry(
         earlier: ``customer_id, segment_key`` as the earlier run left them.
     """
     now = model.assign(features)
-    if known is None or earlier is None:
-        return Carried(model, _first(model, now), _overlap(now, now))
-    then = earlier["segment_key"].value_counts()
+    if known is None:
+        return Carried(model, _unmatched(model, now, None, "first", "first fit"))
+    then = earlier["segment_key"].value_counts() if earlier is not None else None
     if model is known:
-        return Carried(model, _frozen(model, now, then), _overlap(now, now))
+        return Carried(model, _unmatched(model, now, then, "kept", "kept: the same model, applied to new data"))
     old = known.assign(features)
+    earlier = old if earlier is None else earlier
+    then = earlier["segment_key"].value_counts()
     returning = old["customer_id"].isin(earlier["customer_id"])
     if not returning.any():  # another market: nobody is known, so everybody counts
         returning[:] = True
@@ -76,7 +76,7 @@ def carry(
     fates = _fates(overlap, old, now, then.reindex(known.keys, fill_value=0), returning)
     order = sorted(range(len(keys)), key=lambda index: (len(keys[index]), keys[index]))
     model = replace(model, keys=tuple(keys[i] for i in order), centroids=model.centroids[order], retired=retired)
-    return Carried(model, fates, overlap)
+    return Carried(model, fates)
 
 
 def _overlap(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -118,20 +118,14 @@ def match(overlap: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _row(key: str, fate: str, before: object, now: object, sentence: str) -> dict[str, object]:
-    return dict(zip(COLUMNS, (key, fate, before, now, sentence), strict=True))
-
-
-def _first(model: Segmentation, now: pd.DataFrame) -> pd.DataFrame:
+def _unmatched(
+    model: Segmentation, now: pd.DataFrame, then: "pd.Series[int] | None", fate: str, told: str
+) -> pd.DataFrame:
     sizes = now["segment_key"].value_counts()
-    rows = [_row(key, "first", None, int(sizes.get(key, 0)), f"{key}: first fit.") for key in model.keys]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _frozen(model: Segmentation, now: pd.DataFrame, then: "pd.Series[int]") -> pd.DataFrame:
-    sizes = now["segment_key"].value_counts()
-    told = "kept: the same model, applied to new data"
-    rows = [_row(key, "kept", int(then.get(key, 0)), int(sizes.get(key, 0)), f"{key} {told}.") for key in model.keys]
+    rows = [
+        (key, fate, None if then is None else int(then.get(key, 0)), int(sizes.get(key, 0)), f"{key} {told}.")
+        for key in model.keys
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -150,7 +144,7 @@ def _fates(
             fate, told = _lost(key, overlap, before, int(fits.get(key, 0)))
         else:
             fate, told = _born(key, overlap, int(size or 0), int(newcomers.get(key, 0)))
-        rows.append(_row(key, fate, before, size, told))
+        rows.append((key, fate, before, size, told))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -96,11 +96,11 @@ def compare(
         if past.seen == now.seen:
             told = f"A restatement: {past.label} and {now.label} look at the same days, {now.days}; the data changed."
             return Compared("restated", past, now, model, told)
-        told = f"{past.label} ({past.days}) against {now.label} ({now.days})."
-        if now.seen.as_of < past.seen.as_of:
-            return Compared("back", past, now, model, f"A look back. {told} What is called now here came earlier.")
-        return Compared("month", past, now, model, told)
-    why = f"{past.label} knows none of these customers" if past else "No earlier run was named"
+        if now.seen.as_of < past.seen.as_of:  # whatever is told of before and now follows the calendar
+            told = f"A look back: {now.label} ({now.days}), and {past.label} ({past.days}) after it."
+            return Compared("back", now, past, model, told)
+        return Compared("month", past, now, model, f"{past.label} ({past.days}) against {now.label} ({now.days}).")
+    why = f"{past.label} knows none of these customers" if past else "There is no earlier run to compare with"
     try:
         before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)
         if not set(before.features["customer_id"]) & set(later.features["customer_id"]):

@@ -12,8 +12,8 @@ MOST_CUSTOMERS = 20_000
 DAY_SECONDS = 86_400
 
 
-def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed: int) -> tuple[int, int]:
-    """Customers whom luck alone would put into another segment.
+def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed: int) -> tuple[int, int] | None:
+    """Customers whom luck alone would put into another segment, of those in both looks.
 
     All days of the two looks are simulated once, and both looks are taken again. The days are cut into stretches as
     long as what is new in the later look, or a twelfth of a look; a customer's rate in each is that of the stretch and
@@ -30,18 +30,22 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
         seed: the same seed gives the same answer.
 
     Returns:
-        Customers moved, and customers simulated (at most 20,000, those with an order in both looks); none where the
-        purchases do not reach back over half of the earlier look.
+        Customers moved, and customers simulated (at most 20,000, those with an order in both looks); none of either
+        where the purchases do not reach back over half of the first look, or lack a feature. None where both looks see
+        the same days: luck plays no part then.
     """
     rng = np.random.default_rng([seed, 71])
-    before, now = sorted((pair.before.seen, pair.now.seen), key=lambda seen: seen.as_of)
+    before, now = pair.before.seen, pair.now.seen
     fresh = (now.as_of - max(before.as_of, now.start)).days
     if fresh <= 0:
-        return 0, len(pair.now.features)
-    lines = transactions.filter(transactions.customer_id.isin(_some(pair.now.features["customer_id"], rng)))
+        return None
+    tables = [one.features.set_index("customer_id") for one in (pair.before, pair.now)]
+    both = sorted(set(tables[0].index) & set(tables[1].index))
+    chosen = both if len(both) <= MOST_CUSTOMERS else list(rng.choice(both, MOST_CUSTOMERS, replace=False))
+    lines = transactions.filter(transactions.customer_id.isin(chosen))
     orders = lines.group_by("customer_id", "order_id").aggregate(at=lines.ordered_at.min())
     orders = orders.order_by("customer_id", "order_id").execute()
-    first = max(before.start, orders["at"].min().date())
+    first = max(before.start, orders["at"].min().date()) if len(orders) else before.as_of
     if (before.as_of - first).days < before.days / 2:
         return 0, 0
     days = (now.as_of - first).days
@@ -50,17 +54,16 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
     table = _rebuilt(lines, _simulated(orders, max(fresh, now.days // 12), days, rng))
     short = first - before.start  # what is missing of the first look is left out of the second as well
     windows = (Window(first, before.as_of), Window(now.start + short, now.as_of))
+    names = list(pair.model.scaling.features)
     looks = [build(table, one, categories=categories).set_index("customer_id") for one in windows]
+    if any(name not in one for name in names for one in looks):
+        return 0, 0
+    looks = [one.dropna(subset=names) for one in looks]  # whoever drew only a return has no share of anything
     known = sorted(set(looks[0].index) & set(looks[1].index))
     scaled = [pair.model.scaling.apply(one.loc[known]) for one in looks]
-    seen = [pair.model.scaling.apply(one.features) for one in (pair.before, pair.now)]
+    seen = [pair.model.scaling.apply(one.loc[chosen]) for one in tables]
     labels = [clustering.nearest(one, pair.model.centroids)[0] for one in _less_spread(scaled, seen)]
     return int((labels[0] != labels[1]).sum()), len(known)
-
-
-def _some(ids: pd.Series, rng: np.random.Generator) -> list[str]:
-    ids = ids.sort_values()
-    return list(ids if len(ids) <= MOST_CUSTOMERS else rng.choice(ids, MOST_CUSTOMERS, replace=False))
 
 
 def _simulated(orders: pd.DataFrame, stretch: int, days: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -103,7 +106,7 @@ def _irregularity(day: np.ndarray, who: np.ndarray) -> float:
 
 def _renewals(due: np.ndarray, irregularity: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Owner and place of every order, in the owner's own time, in which one order is due per unit."""
-    many = np.ceil(due + 6 * np.sqrt(irregularity * due) + 20).astype(int)
+    many = np.ceil(due + 10 + (6 + 3 * irregularity) * np.sqrt(irregularity * (due + 10))).astype(int)
     owner = np.repeat(np.arange(len(due)), many)
     gaps = rng.gamma(1 / irregularity, irregularity, len(owner))
     run, begin = np.cumsum(gaps), np.cumsum(many) - many

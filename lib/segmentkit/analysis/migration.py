@@ -8,6 +8,7 @@ import pandas as pd
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from segmentkit.analysis.looks import Compared, Look
+from segmentkit.analysis.rules import NO_RULE
 from segmentkit.errors import DataError
 
 NEW, GONE = "new", "gone"
@@ -45,7 +46,8 @@ def migrate(before: Look, now: Look) -> pd.DataFrame:
 
 def by_rule(pair: Compared, then: pd.DataFrame | None, now: pd.DataFrame) -> pd.DataFrame:
     """From which rule to which; no rows where the earlier run, or this one, has no rules."""
-    if then is None or pair.kind in ("rehearsal", "none") or now["segment_key"].nunique() < 2:
+    ruled = then is not None and bool({*then["segment_key"], *now["segment_key"]} - {NO_RULE})
+    if then is None or not ruled or pair.kind not in ("month", "restated"):
         return migrate(pair.before, pair.now).head(0)
     return migrate(replace(pair.before, segments=then), replace(pair.now, segments=now))
 
@@ -90,6 +92,7 @@ class Moves:
         noise_customers: customers that the simulation rests on.
         low: lower bound of (share moved minus noise).
         high: upper bound.
+        same_days: both looks see the same days, so that luck plays no part.
     """
 
     known: int
@@ -98,6 +101,7 @@ class Moves:
     noise_customers: int
     low: float
     high: float
+    same_days: bool = False
 
     @property
     def share(self) -> float:
@@ -107,12 +111,14 @@ class Moves:
     @property
     def exceeds_noise(self) -> bool:
         """Whether clearly more moved than chance gives: the simulation itself is right to a few points only."""
-        return self.low > TOLERANCE
+        return self.moved > 0 if self.same_days else self.low > TOLERANCE
 
     @property
     def sentence(self) -> str:
         """The finding in words."""
         counted = f"{self.moved:,} of {self.known:,} known customers ({self.share:.0%}) are in another segment now."
+        if self.same_days:
+            return f"{counted} Both looks see the same days, so luck plays no part."
         if not self.noise_customers:
             return (
                 f"{counted} How many luck alone would move cannot be said: the purchases do not reach back far enough."
@@ -126,12 +132,12 @@ class Moves:
         return f"{told}: not clearly more than chance can give."
 
 
-def moves(table: pd.DataFrame, noise: tuple[int, int], confidence: float) -> Moves:
+def moves(table: pd.DataFrame, noise: tuple[int, int] | None, confidence: float) -> Moves:
     """Customers who changed segment, against the simulated noise.
 
     Args:
         table: from ``migrate``.
-        noise: moved and all, from ``luck.simulate``.
+        noise: moved and all, from ``luck.simulate``; None where both looks see the same days.
         confidence: of the interval (Newcombe's, for two independent shares).
     """
     known = table[(table["from_key"] != NEW) & (table["to_key"] != GONE)]
@@ -139,6 +145,8 @@ def moves(table: pd.DataFrame, noise: tuple[int, int], confidence: float) -> Mov
     if not total:
         raise DataError("no customer is in both looks; there is nothing to migrate")
     moved = int(known.loc[known["from_key"] != known["to_key"], "customers"].sum())
+    if noise is None:
+        return Moves(total, moved, 0.0, total, moved / total, moved / total, same_days=True)
     if not noise[1]:
         return Moves(total, moved, math.nan, 0, math.nan, math.nan)
     low, high = confint_proportions_2indep(moved, total, noise[0], noise[1], method="newcomb", alpha=1 - confidence)
@@ -178,13 +186,13 @@ def regression(table: pd.DataFrame) -> pd.DataFrame:
 
 def regression_sentence(table: pd.DataFrame) -> str:
     """The warning, where the figures carry it."""
-    ahead, back = table.dropna(subset=["change"]), table.dropna(subset=["change_back"])
-    if len(ahead) < 2 or len(back) < 2:
-        return "Too few segments in both looks to see regression to the mean."
-    best, least = ahead.loc[ahead["sales_before"].idxmax()], ahead.loc[ahead["sales_before"].idxmin()]
-    top, low = back.loc[back["sales_now"].idxmax()], back.loc[back["sales_now"].idxmin()]
+    sold = table.dropna(subset=["change", "change_back"])  # segments with sales in both looks
+    if len(sold) < 2:
+        return "Too few segments with sales in both looks to see regression to the mean."
+    best, least = sold.loc[sold["sales_before"].idxmax()], sold.loc[sold["sales_before"].idxmin()]
+    top, low = sold.loc[sold["sales_now"].idxmax()], sold.loc[sold["sales_now"].idxmin()]
     told = (
-        f"{least['segment_key']}, the segment that spent least, went {least['change']:+.0%} a customer; "
+        f"{least['segment_key']}, which spent least, went {least['change']:+.0%} a customer; "
         f"{best['segment_key']}, the best, {best['change']:+.0%}. Cut by the later days and looked at backwards, "
         f"{low['segment_key']} had {low['change_back']:+.0%} and {top['segment_key']} {top['change_back']:+.0%}"
     )
@@ -197,9 +205,15 @@ def regression_sentence(table: pd.DataFrame) -> str:
 
 
 def worth(*looks: Look) -> dict[str, float]:
-    """Sales per customer of each segment; a later look goes before an earlier one."""
+    """Sales per customer of each segment; where several looks know it, the last one named goes first."""
     means = [look.customers.groupby("segment_key")["sales"].mean() for look in looks]
     return {str(key): float(mean) for one in means for key, mean in one.items()}
+
+
+def without_few(table: pd.DataFrame, smallest: int = 10) -> pd.DataFrame:
+    """The same for showing: the money of fewer than so many customers is left out."""
+    few = table["customers"] < smallest
+    return table.assign(**{name: table[name].mask(few) for name in DECIMALS})
 
 
 def headline(steps: pd.DataFrame, moved: Moves, currency: str) -> str:
@@ -208,8 +222,10 @@ def headline(steps: pd.DataFrame, moved: Moves, currency: str) -> str:
     then, today = rows.loc["sales before", "amount"], rows.loc["sales now", "amount"]
     relative = f" ({(today - then) / then:+.1%})" if then > 0 else ""
     gone, new = rows.loc["customers who are gone"], rows.loc["new customers"]
+    # sums of cents leave remainders that would be told as -0.00
+    change, left, came = (round(float(amount), 2) + 0.0 for amount in (today - then, gone["amount"], new["amount"]))
     return (
-        f"Sales {today - then:+,.2f} {currency}{relative}: {int(gone['customers']):,} customers gone "
-        f"({gone['amount']:+,.2f}), {int(new['customers']):,} new ({new['amount']:+,.2f}), {moved.known:,} in both "
-        f"({today - then - gone['amount'] - new['amount']:+,.2f}), of whom {moved.moved:,} moved."
+        f"Sales {change:+,.2f} {currency}{relative}: customers gone {int(gone['customers']):,} ({left:+,.2f}), "
+        f"new {int(new['customers']):,} ({came:+,.2f}), in both {moved.known:,} "
+        f"({round(change - left - came, 2) + 0.0:+,.2f}), of whom {moved.moved:,} moved."
     )

@@ -8,6 +8,7 @@ import ibis
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
+from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
 from segmentkit.analysis.clustering import Segmentation
@@ -27,8 +28,9 @@ def trends(
     """Weekly sales per customer of each segment, as it stood before those weeks began.
 
     The segments are frozen by the saved model on a window just as long, which ends where the weeks begin; there are as
-    many weeks, up to 13, as the data leave room for. The slope is by least squares, its interval from Newey and West's
-    standard errors with one lag; the word goes by Holm over the segments.
+    many weeks, up to 13, as the data leave room for. The slope is by least squares; its standard error is the larger of
+    the plain one and Newey and West's with one lag, which alone is too small with so few weeks. The word goes by Holm
+    over the segments.
 
     Returns:
         ``segment_key, customers, weeks, per_week, trend, low, high, p_holm, word``; ``per_week`` is money per customer,
@@ -39,7 +41,11 @@ def trends(
     if weeks < FEWEST_WEEKS:
         return pd.DataFrame(columns=TREND_COLUMNS)
     begin = seen.as_of - timedelta(days=7 * weeks)
-    frozen = model.assign(build(transactions, Window(begin - timedelta(days=seen.days), begin), categories=categories))
+    before = build(transactions, Window(begin - timedelta(days=seen.days), begin), categories=categories)
+    names = list(model.scaling.features)
+    if any(name not in before for name in names):
+        return pd.DataFrame(columns=TREND_COLUMNS)
+    frozen = model.assign(before.dropna(subset=names))
     lines = until(transactions, Window(begin, seen.as_of))
     week = lines.ordered_at.date().delta(ibis.literal(begin), unit="day") // 7
     sold = lines.group_by("customer_id", week=week).aggregate(sales=money(lines.amount)).execute()
@@ -62,11 +68,12 @@ def _trend(key: str, weekly: np.ndarray, customers: int, confidence: float) -> t
     if level <= 0:
         return None
     design = sm.add_constant(np.arange(len(weekly), dtype=float))
-    fit = sm.OLS(weekly / level, design).fit(
-        cov_type="HAC", cov_kwds={"maxlags": 1, "use_correction": True}, use_t=True
-    )
-    low, high = fit.conf_int(alpha=1 - confidence)[1]
-    return key, customers, len(weekly), level, fit.params[1] * MONTH, low * MONTH, high * MONTH, fit.pvalues[1]
+    plain = sm.OLS(weekly / level, design).fit()
+    robust = plain.get_robustcov_results("HAC", maxlags=1, use_correction=True)
+    slope, error, freedom = plain.params[1], max(plain.bse[1], robust.bse[1]), len(weekly) - 2
+    reach = student.ppf((1 + confidence) / 2, freedom) * error
+    p = float(2 * student.sf(abs(slope) / error, freedom)) if error > 0 else 1.0
+    return key, customers, len(weekly), level, slope * MONTH, (slope - reach) * MONTH, (slope + reach) * MONTH, p
 
 
 def trends_sentence(table: pd.DataFrame) -> str:
@@ -77,7 +84,7 @@ def trends_sentence(table: pd.DataFrame) -> str:
             "as long, and the data do not reach back that far."
         )
     parts = [
-        f"{row.segment_key} {row.trend + 0.0:+.1%} ({row.low:+.1%} to {row.high:+.1%}): {row.word}"
+        f"{row.segment_key} {round(row.trend, 3) + 0.0:+.1%} ({row.low:+.1%} to {row.high:+.1%}): {row.word}"
         for row in table.itertuples()
     ]
     return (
@@ -99,7 +106,8 @@ def history(run: str, look: Look, facts: Mapping[str, Any], earlier: pd.DataFram
     now = now[["run", "as_of", "segment_key", "customers", "sales", "verdict"]]
     if earlier is None:
         return now
-    return pd.concat([earlier[earlier["run"] != run], now], ignore_index=True)
+    table = pd.concat([earlier[earlier["run"] != run], now], ignore_index=True)
+    return table.sort_values("as_of", kind="stable", ignore_index=True)
 
 
 def history_sentence(table: pd.DataFrame) -> str:
@@ -153,6 +161,12 @@ def _lesson(campaign: str, row: Mapping[str, Any], prefix: str, now: str) -> tup
     if not now:
         told = "no segment of today holds these customers; read the test by its own segments"
     return campaign, row["segment_key"], now, row["word"], row[f"{prefix}_low"], row[f"{prefix}_high"], told
+
+
+def to_do(table: pd.DataFrame) -> list[str]:
+    """The lessons that ask for something to be done."""
+    told = table[table["word"].isin(["scale", "stop"]) & (table["now"] != "")]
+    return lessons_sentences(told) if len(told) else []
 
 
 def lessons_sentences(table: pd.DataFrame) -> list[str]:

@@ -59,6 +59,8 @@ def shares_sentence(table: pd.DataFrame, aligned: pd.DataFrame) -> str:
     own = placed[placed["placed"] == first].set_index("market")["share_of_sales"]
     low, high = own.idxmin(), own.idxmax()
     count = table["market"].nunique()
+    if count < 2:
+        return f"Segment {first} of {table['market'].iloc[0]} brings {own.iloc[0]:.0%} of sales"
     if len(own) < 2:
         return f"{count} markets; segment {first} of {table['market'].iloc[0]} has no counterpart in another"
     return f"{count} markets: segment {first} brings from {own[low]:.0%} of sales ({low}) to {own[high]:.0%} ({high})"

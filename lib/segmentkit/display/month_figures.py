@@ -29,8 +29,9 @@ def alluvial(migration: pd.DataFrame, moved: Moves, names: Mapping[str, str], la
         ax.tick_params(length=0)
         ax.invert_yaxis()
     told = f"about {moved.noise:.0%} would by luck alone" if moved.noise_customers else "luck was not simulated"
+    told = "the days are the same" if moved.same_days else told
     style.title(made, f"{moved.share:.0%} of the known customers are in another segment now; {told}")
-    legend = "; ".join(f"{key} {names[key].lower()}" for key in keys if key in names)
+    legend = "; ".join(f"{key} {names[key]}" for key in keys if key in names)
     made.supxlabel(style.wrapped(legend, 120), fontsize=8.5, color=style.QUIET)
     return made
 
@@ -131,12 +132,15 @@ def regression(table: pd.DataFrame, currency: str) -> Figure:
         ax.set(ylim=(-0.6, len(keys) - 0.4))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     made.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    ahead = table.dropna(subset=["change"])
-    least = ahead.loc[ahead["sales_before"].idxmin()]
+    sold = table.dropna(subset=["change", "change_back"])
+    if sold.empty:
+        style.title(made, "No segment sold in both looks")
+        return made
+    least = sold.loc[sold["sales_before"].idxmin()]
     style.title(
         made,
         f"{least['segment_key']}, which spent least, went {least['change']:+.0%} later; cut by the later days it had "
-        f"{table.set_index('segment_key')['change_back'][least['segment_key']]:+.0%} before",
+        f"{least['change_back']:+.0%} before",
     )
     return made
 

@@ -23,7 +23,6 @@ from segmentkit.machinery.series import check_run_name, shown
 from segmentkit.machinery.sources import load_source
 from segmentkit.machinery.threads import worker_count
 
-COMPARISONS = ("own", "pooled", "like")
 Pool = Callable[[Mapping[str, Path], Mapping[str, Any]], dict[str, dict[str, Any]]]
 Page = Callable[[Path, Sequence[str], str], Path]
 
@@ -105,9 +104,12 @@ def _phases(order: BatchOrder, markets: list[Market], crew: "_Crew", progress: P
         if codes[order.anchor]:
             return dict.fromkeys((m.name for m in markets), codes[order.anchor])
         rest = [m for m in markets if m.name != order.anchor]
-        return codes | crew.run(
-            rest, {m.name: ["--like", f"{crew.folder.name}/{order.anchor}"] for m in rest}, progress
-        )
+        model = read_json(crew.folder / order.anchor / "model.json")
+        told = f"The segments of market {order.anchor} are applied as they were saved."
+        # the fit alone is lent: ids of two markets may be alike, and their customers are not the same
+        _lend(crew.folder, order.anchor, model, told)
+        lent = ["-p", f"like={crew.folder.name}/fits/{order.anchor}", "-p", f"look_back_days=[{model.get('days', 0)}]"]
+        return codes | crew.run(rest, {m.name: lent for m in rest}, progress)
     codes = crew.run(markets, {m.name: ["--until", "02"] for m in markets}, progress)
     whole = [m for m in markets if not codes[m.name]]
     if len(whole) < 2:
@@ -115,31 +117,35 @@ def _phases(order: BatchOrder, markets: list[Market], crew: "_Crew", progress: P
         return codes | dict.fromkeys((m.name for m in whole), 1)
     paths = {m.name: crew.folder / m.name / "tables" / "features.parquet" for m in whole}
     _save_pooled(crew.folder, paths, pool, whole[0].values | {"workers": worker_count()}, progress)
-    words = {m.name: ["--from", "03", "-p", f"like={crew.folder.name}/pooled/{m.name}"] for m in whole}
+    words = {m.name: ["--from", "03", "-p", f"like={crew.folder.name}/fits/{m.name}"] for m in whole}
     return codes | crew.run(whole, words, progress)
 
 
 def _save_pooled(
     folder: Path, paths: Mapping[str, Path], pool: Pool, settings: Mapping[str, Any], progress: Progress
 ) -> None:
-    """The pooled fit of each market as a small run folder, for ``like``; made anew only where features changed."""
+    """The pooled fit of each market, made anew only where features or settings changed."""
     stated = {name: value for name, value in settings.items() if name not in ("source", "workers")}
     made_from = {"features": {market: sha256(path) for market, path in paths.items()}, "settings": stated}
-    noted = folder / "pooled" / "made_from.json"
+    noted = folder / "fits" / "made_from.json"
     if read_json(noted) == made_from:
         progress.say("pooled fit  unchanged; kept")
         return
     for market, model in pool(paths, settings).items():
-        run, target = folder / market, folder / "pooled" / market
-        seen = read_json(run / "metrics.json")["02_exploratory_analysis"]
-        write_json(target / "model.json", model | {"days": seen["days"], "seed": settings["seed"]})
-        write_json(
-            target / "metrics.json", {"02_exploratory_analysis": {k: seen[k] for k in ("start", "as_of", "days")}}
-        )
-        write_json(target / "source.json", read_json(run / "source.json"))
-        write_json(target / "manifest.json", {"pooled": sorted(paths), "code": describe_code()})
+        told = f"One fit for {len(paths)} markets ({', '.join(sorted(paths))}) is applied. {model['choice']}"
+        _lend(folder, market, model | {"seed": settings["seed"]}, told)
     write_json(noted, made_from)
     progress.say(f"pooled fit  over {len(paths)} markets: {model['choice']}")
+
+
+def _lend(folder: Path, market: str, model: Mapping[str, Any], told: str) -> None:
+    """A fit as a small run folder without customers, for ``like``."""
+    run, target = folder / market, folder / "fits" / market
+    seen = read_json(run / "metrics.json").get("02_exploratory_analysis", {})
+    write_json(target / "model.json", dict(model) | {"days": seen.get("days", 0)})
+    write_json(target / "metrics.json", {"02_exploratory_analysis": seen})
+    write_json(target / "source.json", read_json(run / "source.json"))
+    write_json(target / "manifest.json", {"lent": told, "code": describe_code()})
 
 
 class _Crew:
@@ -229,10 +235,15 @@ def _read_markets(order: BatchOrder) -> list[Market]:
         raise ParameterError(f"--anchor {order.anchor!r}; with --compare like it must be one of {', '.join(names)}")
     markets = []
     for file in files:
-        if check_run_name(file.stem) == "pooled":
-            raise ParameterError(f"{file}: 'pooled' is the name of the common fit; rename the file")
+        if check_run_name(file.stem) == "fits":
+            raise ParameterError(f"{file}: 'fits' is the name of a folder of the batch; rename the file")
         try:
-            resolved = cells.resolve(stages(), cells.read_files((order.base, file)))
+            stated = cells.read_files((order.base, file))
+            if "source" not in stated:
+                raise ParameterError(
+                    "no source is stated, and a market without one would be the demo; add source: NAME"
+                )
+            resolved = cells.resolve(stages(), stated)
             values = {name: value for given in resolved.values() for name, value in given.items()}
             load_source(str(values["source"]))
         except ParameterError as error:

@@ -17,7 +17,7 @@ from segmentkit.machinery.report import render_alone, segment_rows, stage_metric
 
 WORDS = {
     "own": "Each market was fitted on its own. Segments are aligned by what sets them apart in their own market.",
-    "pooled": "One fit over all markets, each scaled on its own: a segment is the same place among a market's own.",
+    "pooled": "One fit over all markets, each scaled alone: a segment is a place among its market's own customers.",
     "like": "The segments of one market were applied to all: borders are the same in money and days.",
 }
 
@@ -102,7 +102,8 @@ def _campaigns(measured: Mapping[str, Any], currency: str) -> str:
             roi = f", ROI {row['roi_low']:.0%} to {row['roi_high']:.0%}" if row.get("roi_low") is not None else ""
             return f"{test['campaign_id']}: net benefit {low:,.2f} to {high} a customer{roi}"
     if measured["readings"]:
-        return f"{len(measured['readings'])} read, {measured['readings'][0]['verdict']}"
+        lost = sum(reading["verdict"] == "not identified" for reading in measured["readings"])
+        return f"{lost} of {len(measured['readings'])} read are not identified"
     return "not known"
 
 

@@ -75,14 +75,16 @@ def _changed(found: dict[str, Any]) -> dict[str, Any]:
     question = QUESTIONS[seen["kind"]]
     figures = [seen["moved"], seen["drift"], seen["regression"], seen["trends"], seen["history"]]
     done = " This run has fitted them anew." if found["clustered"].get("refit") else ""
-    sure = f"the money is counted, not estimated. {seen['advice_sentence']}{done}"
+    advice = f" {seen['advice_sentence']}{done}" if seen["kind"] != "back" else ""
+    sure = f"the money is counted, not estimated.{advice}"
     tone = "good" if seen["advice"] == "keep" else ""
     return _card(question, seen["headline"], sure, [seen["compared"], *figures], MONITORING, tone)
 
 
 def _rehearsed(found: dict[str, Any]) -> dict[str, Any]:
     seen = found["monitored"]
-    answer = f"{seen['moved_share']:.0%} of the customers would move, about {seen['noise']:.0%} by luck alone."
+    luck = f", about {seen['noise']:.0%} by luck alone" if seen["noise"] is not None else ""
+    answer = f"{seen['moved_share']:.0%} of the customers would move{luck}."
     sure = f"a rehearsal, half of these data against the other; next month is not in it. {seen['regression']}"
     figures = [seen["compared"], seen["headline"], seen["moved"], seen["drift"], seen["advice_sentence"]]
     return _card("What would move by next time?", answer, sure, figures, MONITORING)
@@ -102,7 +104,9 @@ def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
     answer, tone = checks["marketer"] + ".", "good" if checks["verdict"] == "repeatable cut" and not weak else ""
     if weak and choice["decided_by"] == "earlier run":
         # the verdict is about cutting these customers anew; the saved borders stand or fall by each segment
-        answer = f"{len(weak)} of {len(checks['segments'])} saved segments are no longer found in these customers."
+        lost = sum(row["word"] == "do not trust" for row in weak)
+        answer = f"Of {len(checks['segments'])} saved segments {lost} are not found in these customers"
+        answer += f", {len(weak) - lost} only in part." if len(weak) > lost else "."
         sure = f"{', '.join(row['segment_key'] for row in weak)}: fitted anew, they would be cut elsewhere."
     figures = [checks["reason"].capitalize(), choice["choice"]]
     return _card("Can we plan on these segments?", answer, sure, figures, "record_04_segment_validation.html", tone)
@@ -172,7 +176,7 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
     steps = []
     if found["monitored"].get("kind") == "month":
         steps.append(found["monitored"]["advice_sentence"])
-        steps += [told for told in found["monitored"]["lessons"] if "settled" not in told and "too few" not in told]
+        steps += found["monitored"]["to_do"]
     for row in found["measured"].get("not_proven", []):
         if row["verdict"] == "not identified":
             steps.append(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from segmentkit.errors import ParameterError, UpstreamError
 from segmentkit.machinery.files import read_json, sha256
@@ -53,8 +52,8 @@ class Earlier:
 
     @property
     def rules(self) -> dict[str, str]:
-        """Its segments by rule, as its source stated them."""
-        found: dict[str, str] = read_json(self.folder / "source.json").get("rules", {})
+        """The segments by rule that it applied."""
+        found: dict[str, str] = self.model.get("rules", {})
         return found
 
     @property
@@ -75,8 +74,8 @@ class Earlier:
     @property
     def code_note(self) -> str:
         """A warning where the library has changed since; empty where it has not."""
-        made_by = [entry.get("library_sha256") for entry in self.manifest.get("stages", {}).values()]
-        made = next((one for one in made_by if one), self.manifest.get("code", {}).get("library_sha256", ""))
+        fitted = self.manifest.get("stages", {}).get("03_clustering", {})
+        made = fitted.get("library_sha256") or self.manifest.get("code", {}).get("library_sha256", "")
         now = library_hash()
         if made == now:
             return ""
@@ -87,14 +86,14 @@ class Earlier:
 
     def sentence(self, refit: bool) -> str:
         """What is taken over from it, in words."""
-        if pooled := self.model.get("pooled"):
-            return f"One fit for {len(pooled)} markets ({', '.join(pooled)}) is applied. {self.model['choice']}"
+        if lent := self.manifest.get("lent"):
+            return str(lent)
         told = "fitted anew, its keys carried over" if refit else "applied as they were saved"
         return f"Segments of run {self.name} (to {self.as_of}) are {told}. {self.code_note}".strip()
 
     @property
     def segments(self) -> pd.DataFrame | None:
-        """Its ``customer_id, segment_key``; None where it is a pooled fit, which has no customers of its own."""
+        """Its ``customer_id, segment_key``; None where it only lends its fit to other markets."""
         return self.table("segments") if self.has_table("segments") else None
 
     def has_table(self, name: str) -> bool:
@@ -144,8 +143,9 @@ def inherit(like: str, known: Iterable[str], given: Mapping[str, Any], quick: It
         ParameterError: the earlier run stated its day, and this one does not.
     """
     earlier = Earlier(like)
-    file = earlier.folder / "parameters.yaml"
-    before = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    before: dict[str, Any] = {}
+    for stage in earlier.manifest.get("stages", {}).values():  # each notes its own, in Lab as well
+        before |= stage.get("parameters", {})
     if before.get("as_of") and not given.get("as_of"):
         raise ParameterError(
             f"run {earlier.name} looked up to as_of == {before['as_of']}; state the day of this run as well: "
@@ -153,6 +153,6 @@ def inherit(like: str, known: Iterable[str], given: Mapping[str, Any], quick: It
         )
     leave = {*NOT_INHERITED, *(quick if earlier.manifest.get("quick") else ())}
     taken = {name: value for name, value in before.items() if name in set(known) - leave}
-    same_run = earlier.folder.is_relative_to(outputs_folder().resolve())
-    named = earlier.name if same_run else earlier.folder.as_posix()
+    inside = earlier.folder.is_relative_to(outputs_folder().resolve())
+    named = earlier.name if inside else earlier.folder.as_posix()
     return taken | {"look_back_days": [earlier.days], "like": named}

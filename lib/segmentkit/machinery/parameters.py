@@ -13,6 +13,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,8 @@ def _convert_one(parameter: Parameter, scalar: type, value: Any) -> Any:
     text = value.strip() if isinstance(value, str) else None
     if scalar is str and isinstance(value, str):
         return value
+    if scalar is str and isinstance(value, date):  # YAML reads an unquoted day as one
+        return value.isoformat()
     if scalar is bool:
         if isinstance(value, bool):
             return value

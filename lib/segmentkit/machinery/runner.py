@@ -56,7 +56,7 @@ def run_series(order: Order) -> int:
         UpstreamError: an earlier stage that is needed has not run.
     """
     overrides = cells.read_files(order.files) | cells.parse_assignments(order.assignments) | dict(order.extra)
-    resolved = cells.resolve(stages(), _base(order, overrides) | overrides)
+    resolved = cells.resolve(stages(), _kept(order) | _base(order, overrides) | overrides)
     _make_source_absolute(resolved)
     chosen = select_stages(order.first, order.last)
     name = order.run or f"{_source_name(resolved)}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -65,6 +65,15 @@ def run_series(order: Order) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with _Lock(folder):
         return _run(folder, order, chosen, resolved)
+
+
+def _kept(order: Order) -> dict[str, Any]:
+    """Parameters of the run itself where it is gone on with; a parameter file states them all anew."""
+    file = outputs_folder() / check_run_name(order.run) / "parameters.yaml" if order.run else None
+    if not (order.resume or order.first) or order.files or file is None or not file.is_file():
+        return {}
+    known = {p.name for stage in stages() for p in cells.read_parameters(notebook_path(stage))}
+    return {name: value for name, value in cells.read_files([file]).items() if name in known}
 
 
 def _base(order: Order, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,8 +95,9 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     flat = {name: value for values in resolved.values() for name, value in values.items() if name != "run"}
     write_text(folder / "parameters.yaml", yaml.safe_dump(flat, sort_keys=True, allow_unicode=True))
-    manifest.update(run=run_name(folder), quick=order.quick, seed=flat.get("seed"), started=now(), code=describe_code())
-    progress.say(f"run {run_name(folder)}: {', '.join(chosen)}" + (" (quick: for a first look)" if order.quick else ""))
+    quick = order.quick or bool((order.resume or order.first) and manifest.read().get("quick"))
+    manifest.update(run=run_name(folder), quick=quick, seed=flat.get("seed"), started=now(), code=describe_code())
+    progress.say(f"run {run_name(folder)}: {', '.join(chosen)}" + (" (quick: for a first look)" if quick else ""))
     if order.like and (note := Earlier(order.like).code_note):
         progress.say(f"warning: {note}", event="warning")
     for stage in chosen:
@@ -182,6 +192,8 @@ def _source_name(resolved: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
+    if order.like and find_run(order.like) == folder.resolve():
+        raise ParameterError(f"--like {order.like} is the run itself; name an earlier one, and this one with --run")
     started = (folder / "manifest.json").is_file()
     if started and not (order.first or order.resume):
         raise ParameterError(

@@ -22,7 +22,10 @@ def write_runs_page() -> Path:
 
 def _row(run: Path, folder: Path) -> dict[str, Any] | None:
     """What one line says; None for what is neither a run nor a batch."""
-    manifest, metrics = read_json(run / "manifest.json"), read_json(run / "metrics.json")
+    try:
+        manifest, metrics = read_json(run / "manifest.json"), read_json(run / "metrics.json")
+    except ValueError:  # a file that is no JSON is no run
+        return None
     page = "index.html" if "batch" in manifest else "report/index.html"
     if "started" not in manifest or not (run / page).is_file():
         return None

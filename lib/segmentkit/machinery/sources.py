@@ -131,6 +131,9 @@ def load_source(name: str) -> Source:
 
 def _rules(path: Path, rules: Any) -> dict[str, str]:
     """Segments by rule, in the order in which they are written."""
+    taken = {"new", "gone", "no rule fits"} & set(rules if isinstance(rules, dict) else ())
+    if taken:
+        raise ParameterError(f"{path}: [rules] has {', '.join(sorted(taken))}, a word of the kit's own; rename it")
     fine = isinstance(rules, dict) and all(isinstance(one, str) and one.strip() for one in rules.values())
     if not fine:
         raise ParameterError(f'{path}: [rules] == {rules!r}; write a line a rule, "Name" = "recency_days <= 7"')
