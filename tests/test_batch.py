@@ -178,12 +178,15 @@ def refuse(*_: Any) -> Any:
         ({"compare": "like", "anchor": "de"}, "pl (PLN)"),
         ({"markets": ("nowhere.yaml",)}, "nowhere.yaml"),
         ({"run": "a/b"}, "slash"),
+        ({"markets": ("base.yaml",)}, "no source is stated"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_starts(
     more: dict[str, Any], told: str, markets: Path, monkeypatch: pytest.MonkeyPatch, outputs: Path
 ) -> None:
     monkeypatch.setattr(batch, "_run_market", refuse)
+    if "markets" in more:
+        more = more | {"markets": tuple(str(markets / one) for one in more["markets"])}
     with pytest.raises(ParameterError, match=told.replace("(", r"\(").replace(")", r"\)")):
         batch.run_batch(order(markets, **more), refuse, refuse)
     assert not (outputs / "unused").exists()
@@ -211,8 +214,9 @@ def test_like_runs_the_anchor_first_and_applies_it_to_the_rest(
                   markets=(str(tmp_path / "at.yaml"), str(markets / "de.yaml")))  # fmt: skip
     assert batch.run_batch(asked, refuse, lambda folder, whole, compare: folder / "index.html") == 0
     assert [name for name, _ in ran] == ["de", "at"]
-    assert "--like" not in ran[0][1]
-    assert ran[1][1][ran[1][1].index("--like") + 1] == "liked/de"
+    assert not any("like=" in word for word in ran[0][1])
+    assert "like=liked/fits/de" in ran[1][1]
+    assert not (outputs / "liked" / "fits" / "de" / "tables").exists()  # the fit is lent, not the customers
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_a_pooled_fit_is_made_anew_when_its_settings_change(tmp_path: Path) -> N
     for k_max in (6, 6, 5):
         batch._save_pooled(tmp_path, paths, pool, {"k_max": k_max, "seed": 7}, progress)
     assert fits == [6, 5]
-    assert json.loads((tmp_path / "pooled" / "de" / "model.json").read_text(encoding="utf-8"))["days"] == 181
+    assert json.loads((tmp_path / "fits" / "de" / "model.json").read_text(encoding="utf-8"))["days"] == 181
 
 
 def test_cores_and_memory_are_shared_out(markets: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

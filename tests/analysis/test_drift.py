@@ -208,6 +208,7 @@ def drifts(*drifted: str) -> pd.DataFrame:
     return pd.DataFrame({"feature": NAMES, "distance": [0.2, 0.3, 0.4], "drifted": [name in drifted for name in NAMES]})
 
 
+SHRUNK = "below 50 customers, the size floor, have shrunk:"
 CALM, MOVED = Moves(1_000, 100, 0.1, 1_000, -0.03, 0.03), Moves(1_000, 300, 0.1, 1_000, 0.17, 0.23)
 
 
@@ -216,17 +217,8 @@ CALM, MOVED = Moves(1_000, 100, 0.1, 1_000, -0.03, 0.03), Moves(1_000, 300, 0.1,
     [
         pytest.param(drifts(), CALM, [], "keep", "10% of the known customers would move, and chance", id="nothing"),
         pytest.param(drifts(), MOVED, [], "re-assign", "30% of the known customers moved, where chance", id="moved"),
-        pytest.param(
-            drifts(), CALM, ["B", "D"], "re-fit", "below 50 customers, the size floor, have shrunk: B, D.", id="shrunk"
-        ),
-        pytest.param(
-            drifts(),
-            MOVED,
-            ["B"],
-            "re-fit",
-            "below 50 customers, the size floor, have shrunk: B.",
-            id="shrunk before moved",
-        ),
+        pytest.param(drifts(), CALM, ["B", "D"], "re-fit", f"{SHRUNK} B, D.", id="shrunk"),
+        pytest.param(drifts(), MOVED, ["B"], "re-fit", f"{SHRUNK} B.", id="shrunk before moved"),
         pytest.param(
             drifts("frequency", "monetary"),
             CALM,

@@ -4,7 +4,6 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from segmentkit.analysis import clustering
 from segmentkit.analysis.features import Window, build
 from segmentkit.analysis.looks import Compared
 
@@ -19,9 +18,6 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
     long as what is new in the later look, or a twelfth of a look; a customer's rate in each is that of the stretch and
     its neighbours. Orders follow one another at gamma gaps, as regular as customers are on average; baskets are the
     customer's own.
-
-    Orders as seen hold luck already, and what is simulated from them holds it twice. What the two simulated looks have
-    in common is therefore drawn together until they vary as much as the looks themselves (a linear deconvolution).
 
     Args:
         transactions: the shared table.
@@ -39,8 +35,7 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
     fresh = (now.as_of - max(before.as_of, now.start)).days
     if fresh <= 0:
         return None
-    tables = [one.features.set_index("customer_id") for one in (pair.before, pair.now)]
-    both = sorted(set(tables[0].index) & set(tables[1].index))
+    both = sorted(set(pair.before.features["customer_id"]) & set(pair.now.features["customer_id"]))
     chosen = both if len(both) <= MOST_CUSTOMERS else list(rng.choice(both, MOST_CUSTOMERS, replace=False))
     lines = transactions.filter(transactions.customer_id.isin(chosen))
     orders = lines.group_by("customer_id", "order_id").aggregate(at=lines.ordered_at.min())
@@ -60,10 +55,8 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
         return 0, 0
     looks = [one.dropna(subset=names) for one in looks]  # whoever drew only a return has no share of anything
     known = sorted(set(looks[0].index) & set(looks[1].index))
-    scaled = [pair.model.scaling.apply(one.loc[known]) for one in looks]
-    seen = [pair.model.scaling.apply(one.loc[chosen]) for one in tables]
-    labels = [clustering.nearest(one, pair.model.centroids)[0] for one in _less_spread(scaled, seen)]
-    return int((labels[0] != labels[1]).sum()), len(known)
+    keys = [pair.model.assign(one.loc[known].reset_index())["segment_key"] for one in looks]
+    return int((keys[0] != keys[1]).sum()), len(known)
 
 
 def _simulated(orders: pd.DataFrame, stretch: int, days: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -134,24 +127,3 @@ def _rebuilt(lines: ibis.Table, drawn: pd.DataFrame) -> ibis.Table:
         order_id=table.order_id + "-" + table["copy"].cast("string"),
         ordered_at=table.ordered_at + table.later.as_interval("s"),
     ).drop("copy", "later")
-
-
-def _less_spread(simulated: list[np.ndarray], seen: list[np.ndarray]) -> list[np.ndarray]:
-    """Two simulated looks with the spread of the two seen ones; how they differ from each other stays."""
-    middle, apart = (simulated[0] + simulated[1]) / 2, (simulated[0] - simulated[1]) / 2
-    total = (_covariance(seen[0]) + _covariance(seen[1])) / 2
-    shrink = _root(total - _covariance(apart)) @ np.linalg.pinv(_root(_covariance(middle)))
-    centre = (seen[0].mean(axis=0) + seen[1].mean(axis=0)) / 2
-    common = centre + (middle - middle.mean(axis=0)) @ shrink.T
-    return [common + apart, common - apart]
-
-
-def _covariance(values: np.ndarray) -> np.ndarray:
-    return np.atleast_2d(np.cov(values.T))
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    """Symmetric square root; what is negative by accident counts as nothing."""
-    values, vectors = np.linalg.eigh(matrix)
-    root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-    return root
