@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--refit", action="store_true", help="with --like: fit anew and carry over the keys")
     run.add_argument("--from", dest="first", default="", metavar="NN", help="first stage")
     run.add_argument("--until", dest="last", default="", metavar="NN", help="last stage")
-    run.add_argument("--resume", action="store_true", help="go on where a run stopped; skip what has not changed")
+    run.add_argument("--resume", action="store_true", help="go on where a run stopped, with its parameters")
     run.add_argument("--quick", action="store_true", help="few repetitions, for a first look; every page says so")
     run.add_argument("--stage-seconds", type=float, default=None, metavar="N", help="time limit of each stage (3600)")
     run.set_defaults(command=_run)
