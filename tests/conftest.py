@@ -67,6 +67,7 @@ def changed_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.Tem
     return outputs / "changed"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist writes the groups down
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two processes share the tests: files that use the same runs stay together, the rest goes file by file."""
     for item in items:
