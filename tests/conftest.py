@@ -5,9 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from xdist.scheduler import LoadScopeScheduling
 
 from segmentkit.machinery.threads import cap_environment
 
@@ -16,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from light import CHANGED, LIGHT, Command  # noqa: E402
 
-RUNS = {"segmentkit", "outputs", "shop_run", "changed_run"}
+RUNS = {"test_series", "test_months", "test_faults", "test_orders_file", "test_report_pages", "test_lab"}
 
 
 @pytest.fixture(scope="session")
@@ -67,22 +69,18 @@ def changed_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.Tem
     return outputs / "changed"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist writes the groups down
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByRuns(LoadScopeScheduling):
     """Two processes share the tests: files that use the same runs stay together, the rest goes file by file."""
-    for item in items:
-        name = (
-            "runs"
-            if RUNS & set(getattr(item, "fixturenames", ())) and item.path.stem != "test_batch"
-            else item.path.stem
-        )
-        item.add_marker(pytest.mark.xdist_group(name))
-    # the longest first, so that neither process waits for the other at the end
-    items.sort(
-        key=lambda item: ["runs", "test_batch"].index(g) if (g := group_of(item)) in ("runs", "test_batch") else 2
-    )
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "runs" if Path(file).stem in RUNS else file
 
 
-def group_of(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else ""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRuns:
+    return ByRuns(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that neither process waits for the other at the end."""
+    items.sort(key=lambda item: 0 if item.path.stem in RUNS else 1 if item.path.stem == "test_batch" else 2)

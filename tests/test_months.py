@@ -131,7 +131,7 @@ def test_other_code_is_said(
     [
         (["--like", "nobody"], 4, "no such run"),
         (["--refit"], 2, "--like"),
-        (["--run", "changed", "--like", "changed", "-p", "as_of=2025-12-31"], 2, "exists already"),
+        (["--run", "changed", "--like", "changed", "-p", "as_of=2025-12-31"], 2, "is the run itself"),
         (["--like", "changed", "-p", "as_of=2025-12-31", "-p", "look_back_days=[900]"], 2, "look_back_days"),
     ],
 )
