@@ -16,7 +16,7 @@ from record import keep
 from segmentkit.analysis.simulate import generate_shop
 
 MARKETS = ("de", "fr", "pl", "se", "gb", "ch", "es", "dk")
-BASE = "bootstrap_pairs: 10\nstarts: 5\nnull_copies: 19\nnull_pairs: 8\nnull_starts: 3\nmap_max_rows: 1500\n"
+BASE = "bootstrap_pairs: 5\nstarts: 4\nk_max: 5\nnull_copies: 19\nnull_pairs: 3\nnull_starts: 2\nmap_max_rows: 500\n"
 
 
 def write_markets(folder: Path, customers: int) -> list[str]:
@@ -51,7 +51,7 @@ def main(rounds: int) -> None:
     found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        words = write_markets(folder, 1000)
+        words = write_markets(folder, 400)
         for turn in range(rounds):
             for jobs in (1, 2):
                 found[jobs].append(measure(words, folder / "outputs", f"jobs{jobs}-{turn}", jobs))
