@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from light import CHANGED, LIGHT, Command  # noqa: E402
 
-RUNS = {"test_series", "test_months", "test_faults", "test_orders_file", "test_report_pages", "test_lab"}
+ALONE = {"test_batch", "test_orders_file"}
+RUNS = {"test_series", "test_months", "test_faults", "test_report_pages", "test_lab"}
 
 
 @pytest.fixture(scope="session")
@@ -83,4 +84,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRuns:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that neither process waits for the other at the end."""
-    items.sort(key=lambda item: 0 if item.path.stem in RUNS else 1 if item.path.stem == "test_batch" else 2)
+    items.sort(key=lambda item: 0 if item.path.stem in RUNS else 1 if item.path.stem in ALONE else 2)
