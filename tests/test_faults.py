@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+import yaml
 
 from light import LIGHT, Command
 from segmentkit.machinery.execute import Outcome, execute
@@ -164,12 +165,15 @@ def test_a_killed_kernel_fails_the_run_and_resume_finishes_it(segmentkit: Comman
     refused = segmentkit("run", "--run", "killed", "--from", "04", timeout=60)
     assert refused.returncode == 4
 
-    done = segmentkit(*words, "--resume", "--until", "03")
+    # nothing is said again: a run that is gone on with keeps the parameters it had
+    done = segmentkit("run", "--run", "killed", "--resume", "--until", "03")
     assert done.returncode == 0, done.stdout
     assert "02_exploratory_analysis  unchanged since it ended well; skipped" in done.stdout
     assert "03_clustering  ok" in done.stdout
     assert (folder / "tables" / "features.parquet").read_bytes() == features
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["status"] == "ok"
+    kept = yaml.safe_load((folder / "parameters.yaml").read_text(encoding="utf-8"))
+    assert (kept["source"], kept["map_max_rows"], kept["null_copies"]) == ("sample_shop", 200, 19)
 
 
 def test_two_processes_cannot_use_one_run(segmentkit: Command, shop_run: Path) -> None:

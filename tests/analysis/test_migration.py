@@ -338,6 +338,20 @@ def test_luck_is_not_simulated_where_the_purchases_do_not_reach_back() -> None:
     assert "How many luck alone would move cannot be said" in found.sentence
 
 
+def test_a_customer_who_happens_to_draw_only_a_return_stops_nothing() -> None:
+    lines = purchases(200, 0.03, 360, 5)
+    last = lines.groupby("customer_id").tail(1).index
+    lines.loc[last[::4], "amount"] *= -0.5  # one customer in four ends with a return
+    transactions = table(lines)
+    tables = [build(transactions, one) for one in DISJOINT]
+    bought = set.intersection(*(set(one.dropna(subset=["trend"])["customer_id"]) for one in tables))
+    lines = lines[lines["customer_id"].isin(bought)]
+    pair = compared(table(lines), *DISJOINT, ["frequency", "trend"])
+    found = luck.simulate(table(lines), pair, categories=0, seed=3)
+    assert found is not None
+    assert 0 < found[1] <= len(bought)
+
+
 def test_the_same_seed_draws_the_same_luck() -> None:
     transactions = table(purchases(150, 0.06, 200, 5))
     pair = compared(transactions, days(0, 100), days(100, 200))

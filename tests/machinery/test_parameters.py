@@ -1,6 +1,7 @@
 """Parameters: what a cell may declare, what a value may be, and how a wrong one is refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,20 @@ from segmentkit.machinery import parameters
 from segmentkit.machinery.parameters import Parameter, check_values, convert, parse_cell
 
 SHAPE = "`name: type = literal  # help`"
+
+
+def test_a_day_that_yaml_read_as_one_is_text_again(tmp_path: Path) -> None:
+    file = tmp_path / "june.yaml"
+    file.write_text("as_of: 2025-06-01\n", encoding="utf-8")
+    given = parameters.read_files([file])["as_of"]
+    assert convert(Parameter("as_of", "str", "", "A day"), given) == "2025-06-01"
+
+
+def test_a_source_is_found_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "de.toml").write_text("", encoding="utf-8")
+    for name, found in (("de.toml", (tmp_path / "de.toml").as_posix()), ("sample_shop", "sample_shop")):
+        (tmp_path / "de.yaml").write_text(f"source: {name}\n", encoding="utf-8")
+        assert parameters.read_files([tmp_path / "de.yaml"])["source"] == found
 
 
 @pytest.mark.parametrize(

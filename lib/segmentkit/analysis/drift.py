@@ -48,7 +48,7 @@ def measure(
     rng = np.random.default_rng([seed, 72])
     # Holm's first step needs a p that so few permutations could not reach
     permutations = max(permutations, math.ceil(len(scaling.features) / level))
-    old, new = (_values(look, scaling, rng) for look in (before, now))
+    old, new = (_values(look, scaling) for look in (before, now))
     both = old.index.intersection(new.index)
     alone = np.concatenate([old.drop(both).to_numpy(), new.drop(both).to_numpy()])
     a, b, left = old.loc[both].to_numpy(), new.loc[both].to_numpy(), len(old) - len(both)
@@ -77,7 +77,7 @@ def measure(
     )
 
 
-def _values(look: Look, scaling: Scaling, rng: np.random.Generator) -> pd.DataFrame:
+def _values(look: Look, scaling: Scaling) -> pd.DataFrame:
     table = look.features.sort_values("customer_id", ignore_index=True)
     if len(table) > MAX_ROWS:
         # by a hash of the id, so that both looks keep the same customers and pairs stay pairs

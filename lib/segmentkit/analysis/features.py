@@ -79,11 +79,6 @@ def _whole_window(transactions: ibis.Table, as_of: str) -> Window:
     return Window(pd.Timestamp(first).date(), day)
 
 
-def day(text: str) -> date:
-    """A day as it stands in the metrics."""
-    return date.fromisoformat(text)
-
-
 def until(transactions: ibis.Table, seen: Window) -> ibis.Table:
     """Purchases inside the window."""
     start, end = (datetime.combine(day, datetime.min.time()) for day in (seen.start, seen.as_of))

@@ -166,8 +166,7 @@ def _lost(key: str, overlap: pd.DataFrame, before: int, fits: int) -> tuple[str,
         best = mine.iloc[0]
         told = f"{best['share_of_old']:.0%} of its customers are there"
         return "merged", f"{key} merged into {best['new_key']}: {told}."
-    parts = ", ".join(f"{row.new_key} {row.share_of_old:.0%}" for row in mine.head(3).itertuples())
-    return "split", f"{key} split, and no part holds half of it: {parts}."
+    return "split", f"{key} split, and no part holds half of it: {_largest(mine['new_key'], mine['share_of_old'])}."
 
 
 def _born(key: str, overlap: pd.DataFrame, size: int, newcomers: int) -> tuple[str, str]:
@@ -178,8 +177,12 @@ def _born(key: str, overlap: pd.DataFrame, size: int, newcomers: int) -> tuple[s
         best = mine.iloc[0]
         told = f"{best['share_of_new']:.0%} of its known customers were there"
         return "split off", f"{key} split off from {best['old_key']}: {told}."
-    parts = ", ".join(f"{row.old_key} {row.share_of_new:.0%}" for row in mine.head(3).itertuples())
-    return "new", f"{key} new, drawn from several: {parts}."
+    return "new", f"{key} new, drawn from several: {_largest(mine['old_key'], mine['share_of_new'])}."
+
+
+def _largest(keys: pd.Series, shares: pd.Series) -> str:
+    """The first three segments with their shares."""
+    return ", ".join(f"{key} {share:.0%}" for key, share in zip(keys[:3], shares[:3], strict=True))
 
 
 def changed(fates: pd.DataFrame) -> list[str]:

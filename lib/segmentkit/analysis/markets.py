@@ -1,6 +1,7 @@
 """Several markets: one cut for all of them, and which segment of one corresponds to which of another."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from segmentkit.analysis import choosing, clustering, profiles
-from segmentkit.analysis.clustering import Scaled, Segmentation, key_letter
+from segmentkit.analysis.clustering import Scaled, Segmentation
 from segmentkit.errors import DataError
 
 # half a standard deviation, as for a marker: farther apart, two segments are not the same kind of customers
@@ -38,7 +39,7 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
     names, s = list(settings["features"]), settings
     scaled = {market: clustering.scale(table, names) for market, table in features.items()}
     values = np.concatenate([one.values for one in scaled.values()])
-    ids = pd.concat([one.customer_id.astype("str").radd(f"{m}/") for m, one in scaled.items()], ignore_index=True)
+    ids = pd.Series([f"{number:09}" for number in range(len(values))])  # in this order, whatever markets call theirs
     everybody = Scaled(ids, values, next(iter(scaled.values())).scaling)
     effort = {"starts": s["starts"], "seed": s["seed"]}
     evidence = choosing.score_k_range(
@@ -47,24 +48,19 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
     )  # fmt: skip
     floors = {name: s[name] for name in ("stability_floor", "size_floor_share", "size_floor")}
     choice = choosing.choose_k(evidence, own_k=s["own_k"], **floors)
-    labels, centroids = _by_value(clustering.fit(values, choice.k, **effort), _relative_sales(features))
-    keys = tuple(key_letter(index) for index in range(choice.k))
+    worth = pd.DataFrame({"customer_id": ids, "monetary": _relative_sales(features)})
+    common = clustering.segment(worth, everybody, choice.k, **effort)
+    keys = np.asarray(common.keys, dtype=object)[clustering.nearest(values, common.centroids)[0]]
     table = pd.DataFrame(values, columns=names).assign(customer_id=ids)
-    segments = pd.DataFrame({"customer_id": ids, "segment_key": np.asarray(keys, dtype=object)[labels]})
+    segments = pd.DataFrame({"customer_id": ids, "segment_key": keys})
     named = profiles.names(profiles.profile(table, segments), names)
     extra = {"names": named, "made_names": named, "pooled": sorted(features), "choice": choice.sentence}
-    return {m: Segmentation(one.scaling, keys, centroids).to_dict() | extra for m, one in scaled.items()}
+    return {m: replace(common, scaling=one.scaling).to_dict() | extra for m, one in scaled.items()}
 
 
 def _relative_sales(features: Mapping[str, pd.DataFrame]) -> np.ndarray:
     sales = [table.sort_values("customer_id")["monetary"] for table in features.values()]
     return np.concatenate([(one / one.mean()).to_numpy() for one in sales])
-
-
-def _by_value(model: Any, sales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    means = np.array([sales[model.labels_ == label].mean() for label in range(len(model.cluster_centers_))])
-    order = np.argsort(-means, kind="stable")
-    return np.argsort(order)[model.labels_], model.cluster_centers_[order]
 
 
 def align(models: Mapping[str, Segmentation], shared_keys: bool) -> pd.DataFrame:

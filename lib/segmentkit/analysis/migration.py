@@ -87,8 +87,7 @@ class Moves:
     Attributes:
         known: customers in both looks.
         moved: of them, in another segment now.
-        noise: share expected to move though nobody's habits changed: simulated by drawing each customer's own orders
-            anew, twice.
+        noise: share that luck alone would move, had nobody's habits changed (``luck.simulate``).
         noise_customers: customers that the simulation rests on.
         low: lower bound of (share moved minus noise).
         high: upper bound.
@@ -120,9 +119,7 @@ class Moves:
         if self.same_days:
             return f"{counted} Both looks see the same days, so luck plays no part."
         if not self.noise_customers:
-            return (
-                f"{counted} How many luck alone would move cannot be said: the purchases do not reach back far enough."
-            )
+            return f"{counted} How many luck alone would move cannot be said from these purchases."
         told = (
             f"{counted} With the same habits and other luck about {self.noise:.0%} would be (simulated from the orders "
             f"of {self.noise_customers:,} customers)"

@@ -1,7 +1,6 @@
 """Segments by rule: the first rule that fits a customer decides; whoever fits none is said to fit none."""
 
 from collections.abc import Mapping
-from datetime import date
 
 import ibis
 import pandas as pd
@@ -11,25 +10,25 @@ from segmentkit.errors import DataError
 NO_RULE = "no rule fits"
 
 
-def days_since(contacts: pd.DataFrame, as_of: date) -> pd.DataFrame:
+def days_since(contacts: pd.DataFrame, as_of: str) -> pd.DataFrame:
     """Days from each customer's last contact of every kind to ``as_of``.
 
     Args:
         contacts: the shared table, or its columns without rows.
-        as_of: contacts from this day on are not looked at.
+        as_of: YYYY-MM-DD; contacts from this day on are not looked at.
 
     Returns:
         ``customer_id`` and a column an event, e.g. ``days_since_visit``; missing where there was none.
     """
-    if contacts.empty:
+    seen = contacts[contacts["at"] < pd.Timestamp(as_of)] if len(contacts) else contacts
+    if seen.empty:
         return pd.DataFrame({"customer_id": pd.Series(dtype="str")})
-    seen = contacts[contacts["at"] < pd.Timestamp(as_of)]
     last = seen.groupby(["customer_id", "event"])["at"].max().unstack()
     days = last.apply(lambda moments: (pd.Timestamp(as_of) - moments.dt.normalize()).dt.days.astype(float))
     return days.add_prefix("days_since_").rename_axis(columns=None).reset_index()
 
 
-def assign(rules: Mapping[str, str], features: pd.DataFrame, contacts: pd.DataFrame, as_of: date) -> pd.DataFrame:
+def assign(rules: Mapping[str, str], features: pd.DataFrame, contacts: pd.DataFrame, as_of: str) -> pd.DataFrame:
     """Give every customer the first rule that fits.
 
     Args:
@@ -58,7 +57,8 @@ def assign(rules: Mapping[str, str], features: pd.DataFrame, contacts: pd.DataFr
             raise DataError(
                 f"rule {name!r}: {condition!r} cannot be read: {first}; columns: {', '.join(known)}"
             ) from None
-        found[fits["customer_id"]] = name
+        found[found.index.isin(fits["customer_id"])] = name
+    connection.disconnect()
     return found.sort_index().reset_index()
 
 

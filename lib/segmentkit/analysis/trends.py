@@ -1,7 +1,7 @@
 """Trends per segment, the history of a team's key figures, and what tests have taught."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import ibis
@@ -23,7 +23,7 @@ LESSON_COLUMNS = ["campaign_id", "then", "now", "word", "low", "high", "lesson"]
 
 
 def trends(
-    transactions: ibis.Table, data_start: Any, seen: Window, model: Segmentation, *, categories: int, confidence: float
+    transactions: ibis.Table, data_start: date, seen: Window, model: Segmentation, *, categories: int, confidence: float
 ) -> pd.DataFrame:
     """Weekly sales per customer of each segment, as it stood before those weeks began.
 

@@ -45,11 +45,12 @@ class BatchOrder:
 
 @dataclass(frozen=True)
 class Market:
-    """One market: its name, its parameter file, and what its parameters resolve to."""
+    """One market: its name, its parameter file, what its parameters resolve to, and its currency."""
 
     name: str
     file: Path
     values: dict[str, Any]
+    currency: str
 
 
 def run_batch(order: BatchOrder, pool: Pool, page: Page) -> int:
@@ -194,15 +195,9 @@ class _Crew:
 
     def _words(self, market: Market, more: list[str]) -> list[str]:
         run = f"{self.folder.name}/{market.name}"
-        words = [
-            "--run",
-            run,
-            "--params",
-            str(self.order.base.resolve()),
-            "--params",
-            str(market.file.resolve()),
-            *more,
-        ]
+        words = ["--run", run, *more]
+        for file in (self.order.base, market.file):
+            words += ["--params", str(file.resolve())]
         started = (self.folder / market.name / "manifest.json").is_file()
         words += ["--resume"] if self.order.resume and started else []
         words += ["--quick"] if self.order.quick else []
@@ -245,10 +240,10 @@ def _read_markets(order: BatchOrder) -> list[Market]:
                 )
             resolved = cells.resolve(stages(), stated)
             values = {name: value for given in resolved.values() for name, value in given.items()}
-            load_source(str(values["source"]))
+            currency = load_source(str(values["source"])).currency
         except ParameterError as error:
             raise ParameterError(f"{file}: {error}") from None
-        markets.append(Market(file.stem, file, values))
+        markets.append(Market(file.stem, file, values, currency))
     _check_currencies(order, markets)
     return markets
 
@@ -256,7 +251,7 @@ def _read_markets(order: BatchOrder) -> list[Market]:
 def _check_currencies(order: BatchOrder, markets: Sequence[Market]) -> None:
     if order.compare != "like":
         return
-    money = {m.name: load_source(m.values["source"]).currency for m in markets}
+    money = {m.name: m.currency for m in markets}
     others = [f"{name} ({currency})" for name, currency in money.items() if currency != money[order.anchor]]
     if others:
         raise ParameterError(

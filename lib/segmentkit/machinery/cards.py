@@ -83,8 +83,8 @@ def _changed(found: dict[str, Any]) -> dict[str, Any]:
 
 def _rehearsed(found: dict[str, Any]) -> dict[str, Any]:
     seen = found["monitored"]
-    luck = f", about {seen['noise']:.0%} by luck alone" if seen["noise"] is not None else ""
-    answer = f"{seen['moved_share']:.0%} moved from one half of the days to the other{luck}."
+    luck = f"; about {seen['noise']:.0%} would have by luck alone" if seen["noise"] is not None else ""
+    answer = f"{seen['moved_share']:.0%} changed segment from one half of the days to the other{luck}."
     sure = f"a rehearsal, half of these data against the other; next month is not in it. {seen['regression']}"
     figures = [seen["compared"], seen["headline"], seen["moved"], seen["drift"], seen["advice_sentence"]]
     return _card("Do customers stay in their segments?", answer, sure, figures, MONITORING)

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from segmentkit.errors import ParameterError
-from segmentkit.machinery.paths import notebook_path
+from segmentkit.machinery.paths import notebook_path, stages
 
 TYPES: dict[str, tuple[type, bool]] = {
     "str": (str, False),
@@ -111,6 +111,11 @@ def read_parameters(notebook: Path) -> list[Parameter]:
         f"{notebook.name} has no cell tagged 'parameters', so injected values would be overwritten; "
         "tag its first code cell (in Lab: property inspector, Cell Tags)"
     )
+
+
+def declared() -> set[str]:
+    """Names of every parameter of the series."""
+    return {parameter.name for stage in stages() for parameter in read_parameters(notebook_path(stage))}
 
 
 def convert(parameter: Parameter, value: Any) -> Value:

@@ -72,7 +72,7 @@ def _kept(order: Order) -> dict[str, Any]:
     file = outputs_folder() / check_run_name(order.run) / "parameters.yaml" if order.run else None
     if not (order.resume or order.first) or order.files or file is None or not file.is_file():
         return {}
-    known = {p.name for stage in stages() for p in cells.read_parameters(notebook_path(stage))}
+    known = cells.declared()
     return {name: value for name, value in cells.read_files([file]).items() if name in known}
 
 
@@ -82,8 +82,7 @@ def _base(order: Order, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raise ParameterError("--refit fits an earlier run's segments anew; name that run with --like NAME")
     if not order.like:
         return QUICK if order.quick else {}
-    known = {p.name for stage in stages() for p in cells.read_parameters(notebook_path(stage))}
-    taken = inherit(order.like, known, overrides, QUICK)
+    taken = inherit(order.like, cells.declared(), overrides, QUICK)
     return taken | (QUICK if order.quick else {}) | {"refit": order.refit}
 
 
