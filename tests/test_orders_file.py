@@ -86,5 +86,5 @@ def test_decimal_commas_and_thousands_points_are_read(own_run: Path) -> None:
 def test_what_is_missing_is_switched_off_and_named(own_run: Path) -> None:
     page = (own_run / "report" / "index.html").read_text(encoding="utf-8")
     for table in ("customers", "campaigns", "contacts", "assignments", "responses"):
-        assert f"A {table} table would make possible" in page
+        assert f"The table {table} would make possible" in page
     assert "Nothing can be said." in page

@@ -61,7 +61,7 @@ def sizes(values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     y = np.arange(len(table))
     for offset, column, index in ((0.2, "share_of_customers", 5), (-0.2, "share_of_sales", 0)):
         bars = ax.barh(y + offset, table[column], height=0.38, color=style.colour(index), label=style.readable(column))
-        ax.bar_label(bars, [f"{share:.0%}" for share in table[column]], padding=3, fontsize=8.5)
+        ax.bar_label(bars, [style.percent(share) for share in table[column]], padding=3, fontsize=8.5)
     ax.set(yticks=y, yticklabels=[_label(key, names) for key in table["segment_key"]], xlabel="share")
     ax.set_xlim(0, table[["share_of_customers", "share_of_sales"]].max().max() * 1.12)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

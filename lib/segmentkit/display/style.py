@@ -77,6 +77,11 @@ def money(value: float, currency: str) -> str:
     return f"{value:,.0f} {currency}" if abs(value) >= 100 else f"{value:,.2f} {currency}"
 
 
+def percent(share: float) -> str:
+    """A share in per cent, with a decimal where it is small."""
+    return f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"
+
+
 def wrapped(text: str, width: int) -> str:
     """Text broken into lines of at most so many characters."""
     import textwrap

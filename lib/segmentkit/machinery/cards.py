@@ -196,5 +196,5 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
     if weak:
         steps.append(f"Do not plan on {', '.join(weak)} alone; try fewer segments with own_k.")
     for gap in found["data"].get("missing", []):
-        steps.append(f"A {gap['table']} table would make possible: {gap['enables']}.")
+        steps.append(f"The table {gap['table']} would make possible: {gap['enables']}.")
     return steps

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segmentkit import __version__
 from segmentkit.display.style import money as money_text
+from segmentkit.display.style import percent as share_text
 from segmentkit.machinery.cards import WORDS, cards_of, next_steps
 from segmentkit.machinery.files import read_json, write_text
 from segmentkit.machinery.manifest import Manifest
@@ -119,9 +120,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
 
 
 def _percent(value: float | None) -> str:
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+    return "–" if value is None or pd.isna(value) else share_text(value)
 
 
 def segment_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
