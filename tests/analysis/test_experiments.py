@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from segmentkit.analysis import campaigns, experiments, randomised
+from segmentkit.analysis import campaigns, experiments, randomised, roi
 from segmentkit.analysis.simulate import COST_PER_CONTACT, generate_shop
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.runs import connect
@@ -135,7 +135,7 @@ def read(
     found = experiments.read_test(
         table, treated="mailed", control="held back", cost_per_contact=cost, margin_rate=margin, confidence=confidence
     )
-    return found.set_index("segment_key")
+    return roi.with_words(found, confidence).set_index("segment_key")
 
 
 def test_every_figure_of_a_row_is_as_computed_by_hand() -> None:
@@ -188,12 +188,12 @@ def test_without_cost_or_margin_there_is_no_money_figure(cost: float | None, mar
 
 def test_a_contact_that_costs_nothing_has_no_return_on_its_cost() -> None:
     found = read(outcomes(), cost=0.0)
-    assert "roi" not in found
+    assert found["roi"].isna().all()
     assert found["net_benefit"].notna().all()
 
 
 @pytest.mark.parametrize(
-    ("extra", "cost", "word"), [(40.0, 1.0, "scale"), (0.0, 30.0, "stop"), (0.0, 0.0, "cannot tell")]
+    ("extra", "cost", "word"), [(40.0, 1.0, "scale"), (0.0, 30.0, "stop"), (0.0, 0.0, "test more")]
 )
 def test_the_word_follows_the_interval(extra: float, cost: float, word: str) -> None:
     row = read(outcomes(extra=extra), cost=cost).loc["all"]
@@ -209,7 +209,8 @@ def test_fewer_than_ten_buyers_in_an_arm_give_no_interval(buyers: int, told: boo
     held = table.index[table["arm"] == "held back"]
     table.loc[held, "orders"] = [1.0] * buyers + [0.0] * (len(held) - buyers)
     row = read(table, cost=1.0 if money else None).loc["A"]
-    assert (row["word"] == "too few buyers to tell") is told
+    assert (row["why"] == "too few buyers") is told
+    assert not money or (row["word"] == "cannot tell") is told
     bounds = [name for name in row.index if name.endswith(("_low", "_high"))]
     assert row[bounds].isna().all() == told
     assert not np.isnan(row["sales_difference"])
@@ -240,7 +241,7 @@ def test_segments_with_other_shares_do_not_make_an_effect_overall() -> None:
         }
     )
     found = read(table, cost=0.0, margin=1.0)
-    assert found.loc[["A", "B"], "word"].tolist() == ["cannot tell"] * 2
+    assert found.loc[["A", "B"], "word"].tolist() == ["test more"] * 2
     assert found.loc["all", "word"] not in {"scale", "stop"}
 
 
@@ -260,14 +261,14 @@ def differences(seed: int, gains: tuple[float, ...]) -> pd.DataFrame:
         part = outcomes(seed * 10 + i, each=160, extra=gain, segments="A")
         sides = [part.loc[part["arm"] == arm, "sales"].to_numpy() for arm in ("mailed", "held back")]
         found = experiments.welch(*sides, 0.95)
-        rows.append((chr(65 + i), found.estimate, found.low, found.high))
-    rows.append(("all", 0.0, -1.0, 1.0))
-    return pd.DataFrame(rows, columns=["segment_key", "sales_difference", "sales_low", "sales_high"])
+        rows.append((chr(65 + i), found.estimate, found.error))
+    rows.append(("all", 0.0, 0.5))
+    return pd.DataFrame(rows, columns=["segment_key", "sales_difference", "sales_error"])
 
 
 def test_segments_with_one_effect_are_seldom_called_different() -> None:
     p = np.array(
-        [experiments.heterogeneity(differences(seed, (3.0,) * 3), "sales_difference", 0.95)[0] for seed in range(400)]
+        [experiments.heterogeneity(differences(seed, (3.0,) * 3), "sales_difference")[0] for seed in range(400)]
     )
     assert 0.01 < (p < 0.05).mean() < 0.10
     assert 0.4 < np.median(p) < 0.6
@@ -275,23 +276,17 @@ def test_segments_with_one_effect_are_seldom_called_different() -> None:
 
 
 def test_segments_with_different_effects_are_told_apart() -> None:
-    p, compared = experiments.heterogeneity(differences(1, (0.0, 0.0, 25.0)), "sales_difference", 0.95)
+    p, compared = experiments.heterogeneity(differences(1, (0.0, 0.0, 25.0)), "sales_difference")
     assert p < 0.001
     assert compared == 3
 
 
 def test_cochrans_q_by_hand() -> None:
-    z = stats.norm.ppf(0.95)
     table = pd.DataFrame(
-        {
-            "segment_key": ["A", "B", "all"],
-            "net_benefit": [4.0, 0.0, 9.0],
-            "net_benefit_low": [4 - z, -2 * z, 0],
-            "net_benefit_high": [4 + z, 2 * z, 1],
-        }
+        {"segment_key": ["A", "B", "all"], "net_benefit": [4.0, 0.0, 9.0], "net_benefit_error": [1.0, 2.0, 0.1]}
     )
     # standard errors 1 and 2: (4 - 0)^2 / (1 + 4)
-    p, compared = experiments.heterogeneity(table, "net_benefit", 0.9)
+    p, compared = experiments.heterogeneity(table, "net_benefit")
     assert p == pytest.approx(stats.chi2.sf(16 / 5, 1))
     assert compared == 2
 
@@ -299,8 +294,8 @@ def test_cochrans_q_by_hand() -> None:
 @pytest.mark.parametrize("missing", [["B"], ["A", "B"]])
 def test_fewer_than_two_segments_with_an_interval_cannot_differ(missing: list[str]) -> None:
     table = differences(1, (0.0, 25.0))
-    table.loc[table["segment_key"].isin(missing), "sales_low"] = np.nan
-    assert experiments.heterogeneity(table, "sales_difference", 0.95) == (1.0, 2 - len(missing))
+    table.loc[table["segment_key"].isin(missing), "sales_error"] = np.nan
+    assert experiments.heterogeneity(table, "sales_difference") == (1.0, 2 - len(missing))
 
 
 # --- planning
@@ -367,19 +362,22 @@ def shop_test() -> randomised.Test:
     return read_shop(SHOP.tables["contacts"])[0]
 
 
-def read_shop(contacts: pd.DataFrame) -> list[randomised.Test]:
+def collect_shop(contacts: pd.DataFrame, cost: float | None = None, **plan: object) -> randomised.Outcomes:
     frozen = SHOP.truth.rename(columns={"kind": "segment_key"}).assign(campaign_id="autumn")
-    return randomised.read_all(
+    return randomised.collect(
         connect().create_table(f"experiments_{next(NUMBER)}", SHOP.tables["transactions"]),
         SHOP.tables["assignments"],
         contacts,
-        SHOP.tables["campaigns"],
-        [AUTUMN],
+        SHOP.tables["responses"],
+        SHOP.tables["campaigns"].assign(**plan),
+        AUTUMN,
         frozen.iloc[20:],
-        cost=None,
-        margin=None,
-        confidence=0.95,
+        cost,
     )
+
+
+def read_shop(contacts: pd.DataFrame) -> list[randomised.Test]:
+    return randomised.read(collect_shop(contacts), margin=None, confidence=0.95)
 
 
 def test_a_campaign_by_lot_is_read_with_its_own_cost_and_margin(shop_test: randomised.Test) -> None:
@@ -424,3 +422,185 @@ def test_the_control_is_the_arm_nobody_reached(named: list[str], reached: list[s
 def test_no_test_is_said_so() -> None:
     assert randomised.sentences([]) == ["No campaign was decided by lot, so no effect can be measured on these data."]
     assert randomised.to_table([]).columns.tolist() == ["campaign_id"]
+
+
+# --- adjusted for the past, ratios, and money whose cost varies
+
+
+def with_past(seed: int = 1, effect: float = 3.0, each: int = 400) -> pd.DataFrame:
+    """Everybody buys, much as before; the mailed gain a fixed sum."""
+    rng = np.random.default_rng(seed)
+    before = rng.gamma(4, 10, each * 2)
+    arm = np.tile(["mailed", "held back"], each)
+    sales = before * 0.9 + rng.normal(0, 5, each * 2) + np.where(arm == "mailed", effect, 0.0) + 20
+    table = pd.DataFrame({"customer_id": np.arange(each * 2).astype(str), "segment_key": "A", "arm": arm})
+    return table.assign(sales=sales, orders=rng.integers(1, 5, each * 2), sales_before=before)
+
+
+def test_holding_the_past_constant_is_a_regression_on_it() -> None:
+    table = with_past()
+    row = read(table, cost=None).loc["A"]
+    centred = table["sales_before"] - table["sales_before"].mean()
+    slope = np.cov(table["sales"], centred)[0, 1] / centred.var()
+    residual = table["sales"] - slope * centred
+    sides = [residual[table["arm"] == arm].to_numpy() for arm in ("mailed", "held back")]
+    assert row[["sales_difference", "sales_low", "sales_high"]].tolist() == pytest.approx(
+        list(welch_by_hand(*sides, 0.95)), rel=1e-6
+    )
+    plain = read(table.drop(columns="sales_before"), cost=None).loc["A"]
+    widths = [one["sales_high"] - one["sales_low"] for one in (row, plain)]
+    assert row["variance_cut"] == pytest.approx(1 - (widths[0] / widths[1]) ** 2, abs=0.01)
+    assert row["variance_cut"] > 0.8
+    assert row["sales_low"] < 3.0 < row["sales_high"]
+
+
+def test_a_past_that_tells_nothing_changes_nothing() -> None:
+    table = with_past().assign(sales_before=7.0)
+    expected = read(table.drop(columns="sales_before"))
+    assert read(table).loc["A", "net_benefit"] == pytest.approx(expected.loc["A", "net_benefit"])
+    assert "variance_cut" not in read(table).columns
+
+
+def test_sales_per_order_is_a_ratio_of_means_with_the_customer_as_unit() -> None:
+    table = with_past().drop(columns="sales_before")
+    row = read(table).loc["A"]
+    parts = []
+    for arm in ("mailed", "held back"):
+        side = table[table["arm"] == arm]
+        ratio = side["sales"].sum() / side["orders"].sum()
+        # delta method: the variance of the linearised ratio
+        linear = (side["sales"] - ratio * side["orders"]) / side["orders"].mean()
+        parts.append((ratio, linear.var(ddof=1) / len(side)))
+    assert row["sales_per_order_difference"] == pytest.approx(parts[0][0] - parts[1][0])
+    assert row["sales_per_order_error"] == pytest.approx(np.sqrt(parts[0][1] + parts[1][1]), rel=1e-6)
+
+
+def test_visits_are_compared_where_they_are_known() -> None:
+    table = outcomes(segments="A").assign(visited=lambda t: (t.index % 3 == 0).astype(float))
+    row = read(table).loc["A"]
+    mine = table[table["arm"] == "mailed"]["visited"]
+    assert row["visits_treated"] == pytest.approx(mine.mean())
+    assert row["visits_low"] < row["visits_difference"] < row["visits_high"]
+    assert "visits_low" not in read(outcomes()).columns
+
+
+def fieller_by_scan(mine: pd.DataFrame, theirs: pd.DataFrame, quantile: float) -> tuple[float, float]:
+    """Every ratio that the test of (profit - ratio * cost) does not reject."""
+    kept = [
+        ratio
+        for ratio in np.linspace(-20, 40, 60_001)
+        if abs((mine["profit"] - ratio * mine["spent"]).mean() - theirs["profit"].mean())
+        <= quantile
+        * np.sqrt((mine["profit"] - ratio * mine["spent"]).var() / len(mine) + theirs["profit"].var() / len(theirs))
+    ]
+    return min(kept) - 1, max(kept) - 1
+
+
+def test_a_cost_that_varies_gives_fiellers_interval() -> None:
+    table = outcomes(extra=30.0, segments="A", each=200)
+    table["cost"] = 0.5 + 8.0 * (table["orders"] > 0)
+    row = read(table, margin=0.4).loc["A"]
+    priced = roi.price(table, "mailed", None, 0.4)
+    mine, theirs = (priced[priced["arm"] == arm] for arm in ("mailed", "held back"))
+    assert theirs["spent"].eq(0).all(), "nobody held back costs anything"
+    parts = mine["profit"].var() / len(mine), theirs["profit"].var() / len(theirs)
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(mine) - 1) + parts[1] ** 2 / (len(theirs) - 1))
+    scanned = fieller_by_scan(mine, theirs, stats.t.ppf(0.975, freedom))
+    assert (row["roi_low"], row["roi_high"]) == pytest.approx(scanned, abs=0.002)
+    assert row["roi"] == pytest.approx((mine["profit"].mean() - theirs["profit"].mean()) / mine["spent"].mean() - 1)
+    assert row["net_benefit"] == pytest.approx(mine["net"].mean() - theirs["net"].mean())
+
+
+def test_a_return_without_bounds_is_said_so() -> None:
+    table = outcomes(segments="A", each=100)
+    # one coupon in a hundred, so the mean cost itself may be nothing
+    table["cost"] = 0.0
+    table.loc[table.index[table["arm"] == "mailed"][0], "cost"] = 50.0
+    row = read(table).loc["A"]
+    assert bool(row["roi_unbounded"])
+    assert np.isnan(row["roi_low"])
+    assert np.isnan(row["roi_high"])
+    assert not np.isnan(row["net_benefit_low"])
+
+
+def test_one_family_over_arms_and_segments() -> None:
+    table = pd.DataFrame(
+        {
+            "segment_key": ["A", "B", "all", "A", "B", "all"],
+            "arm": ["x"] * 3 + ["y"] * 3,
+            "net_benefit": [2.0, 1.0, 1.5, -2.0, 0.1, -1.0],
+            "net_benefit_low": [1.0, 0.1, 1.0, -3.0, np.nan, -2.0],
+            "net_benefit_p": [0.012, 0.04, 0.03, 0.02, np.nan, 0.04],
+        }
+    )
+    holm = roi.with_words(table, 0.95)
+    assert holm["net_benefit_p_adjusted"].tolist() == pytest.approx(
+        [0.036, 0.04, 0.06, 0.04, np.nan, 0.06], nan_ok=True
+    )
+    assert holm["word"].tolist() == ["scale", "scale", "test more", "stop", "cannot tell", "test more"]
+    rates = roi.with_words(table, 0.95, "fdr_bh")
+    assert rates["net_benefit_p_adjusted"].tolist() == pytest.approx(
+        [0.03, 0.04, 0.04, 0.03, np.nan, 0.04], nan_ok=True
+    )
+
+
+def test_the_chance_of_a_profit_falls_with_the_cost() -> None:
+    curve = roi.profit_by_cost(0.5, 0.25, 1.0)
+    assert curve["chance"].is_monotonic_decreasing
+    assert np.interp(1.0, curve["cost"], curve["chance"]) == pytest.approx(stats.norm.cdf(2.0), abs=0.01)
+    assert np.interp(1.5, curve["cost"], curve["chance"]) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("low", "middle", "high", "told"),
+    [
+        (0.02, 0.04, 0.08, "25.00, likely between 12.50 and 50.00"),
+        (-0.01, 0.01, 0.04, "at best 25.00; whether any buyer was won cannot be told"),
+        (-0.04, -0.02, -0.01, "none was won"),
+        (np.nan, 0.02, np.nan, "too few buyers"),
+    ],
+)
+def test_the_cost_of_an_extra_buyer(low: float, middle: float, high: float, told: str) -> None:
+    row = pd.Series({"conversion_low": low, "conversion_difference": middle, "conversion_high": high})
+    assert told in roi.per_extra_buyer(row, 1.0)
+
+
+# --- what a campaign cost
+
+
+def test_whoever_was_not_reached_cost_nothing() -> None:
+    contacts = SHOP.tables["contacts"].iloc[10:]
+    found = collect_shop(contacts, cost_origin="invoice 7")
+    missed = found.table[~found.table["customer_id"].isin(contacts["customer_id"])]
+    assert (missed["cost"] == 0).all()
+    assert found.table.loc[found.table["customer_id"].isin(contacts["customer_id"]), "cost"].eq(COST_PER_CONTACT).all()
+    assert found.cost_from == f"cost of a contact: {COST_PER_CONTACT:g}, stated by the source (invoice 7)"
+
+
+def test_a_fixed_cost_is_spread_over_the_treated() -> None:
+    found = collect_shop(SHOP.tables["contacts"], fixed_cost=600.0)
+    treated = found.table["arm"] == "mailed"
+    assert found.table.loc[treated, "cost"].tolist() == pytest.approx(
+        [COST_PER_CONTACT + 600 / treated.sum()] * treated.sum()
+    )
+    assert (found.table.loc[~treated, "cost"] == 0).all()
+    assert "fixed cost of 600.00, stated by the source, spread evenly over the treated" in found.cost_from
+
+
+def test_costs_measured_one_by_one_come_first() -> None:
+    contacts = SHOP.tables["contacts"].assign(cost=lambda t: np.arange(len(t)) % 3)
+    found = collect_shop(contacts)
+    assert found.table["cost"].sum() == contacts["cost"].sum()
+    assert found.cost_from == "cost of contacts: measured, one by one"
+
+
+def test_a_cost_nobody_knows_gives_no_money_figure() -> None:
+    found = collect_shop(SHOP.tables["contacts"], cost_per_contact=None)
+    assert "cost" not in found.table.columns
+    test = randomised.read(found, margin=None, confidence=0.95)[0]
+    assert test.value == "sales_difference"
+    assert "cost of a contact: not known" in test.money_from
+    assumed = randomised.read(
+        collect_shop(SHOP.tables["contacts"], 0.8, cost_per_contact=None), margin=None, confidence=0.95
+    )
+    assert "cost of a contact: 0.8, assumed by you" in assumed[0].money_from

@@ -217,7 +217,7 @@ def keyed(keys: list[str] | np.ndarray, **more: str) -> pd.DataFrame:
 
 
 FROZEN = keyed(np.repeat(["A", "B", "C"], 100), campaign_id="autumn")
-WORDS = ("scale", "stop", "cannot tell")
+WORDS = ("scale", "stop", "test more")
 
 
 def test_lessons_follow_the_customers_and_not_the_letters() -> None:
@@ -225,7 +225,7 @@ def test_lessons_follow_the_customers_and_not_the_letters() -> None:
     assert got[["campaign_id", "then", "now", "word"]].values.tolist() == [
         ["autumn", "A", "C", "scale"],
         ["autumn", "B", "A", "stop"],
-        ["autumn", "C", "B", "cannot tell"],
+        ["autumn", "C", "B", "test more"],
     ]
     assert got[["low", "high"]].values.tolist() == [[0.1, 0.9]] * 3
     assert trends.lessons_sentences(got) == [

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep
+from tea_tasting.aggr import Aggregates
+from tea_tasting.metrics import RatioOfMeans
 
+from segmentkit.analysis import roi
 from segmentkit.errors import DataError, ParameterError
 
 FEWEST_BUYERS = 10
@@ -18,12 +20,13 @@ SAMPLE_RATIO_LEVEL = 0.001
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the reached minus mean of the others, with a Welch interval and its p."""
+    """Mean of the reached minus mean of the others, with its interval, p and standard error."""
 
     estimate: float
     low: float
     high: float
     p: float
+    error: float = float("nan")
 
 
 def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Difference:
@@ -36,7 +39,8 @@ def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Differ
         raise DataError(f"{len(treated)} against {len(control)} customers; a difference needs two on each side")
     found = stats.ttest_ind(treated, control, equal_var=False)
     interval, difference = found.confidence_interval(confidence), float(treated.mean() - control.mean())
-    return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue))
+    error = difference / float(found.statistic) if found.statistic else float("nan")
+    return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue), error)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,36 @@ def sample_ratio(arms: pd.Series, designed: Mapping[str, float]) -> SampleRatio:
     )
 
 
+def compare(
+    mine: pd.DataFrame, theirs: pd.DataFrame, value: str, confidence: float, *, per: str = "", past: str = ""
+) -> Difference:
+    """Difference of means, or of ratios of means, by tea-tasting: Welch, the delta method, and CUPED.
+
+    Args:
+        mine: the treated, one row a customer.
+        theirs: the control.
+        value: column compared.
+        confidence: of the interval.
+        per: denominator of a ratio metric, e.g. ``orders`` for sales per order; the customer stays the unit.
+        past: a column measured before the campaign that is held constant (CUPED; Deng et al. 2013). It removes what
+            was different before, and never moves the expected effect.
+    """
+    names = sorted({value} | {name for name in (per, past) if name})
+    metric = RatioOfMeans(value, per or None, past or None, None, confidence_level=confidence)
+    found = metric.analyze_aggregates(_aggregates(theirs, names), _aggregates(mine, names))
+    error = found.effect_size / found.statistic if found.statistic else np.nan
+    low, high = float(found.effect_size_ci_lower), float(found.effect_size_ci_upper)
+    return Difference(float(found.effect_size), low, high, float(found.pvalue), float(error))
+
+
+def _aggregates(side: pd.DataFrame, names: list[str]) -> Aggregates:
+    values = side[names].astype(float)
+    spread = values.cov().to_numpy()
+    pairs = {(a, b): float(spread[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if i < j}
+    variances = {name: float(spread[i, i]) for i, name in enumerate(names)}
+    return Aggregates(len(side), {name: float(values[name].mean()) for name in names}, variances, pairs)
+
+
 def read_test(
     outcomes: pd.DataFrame,
     *,
@@ -91,49 +125,35 @@ def read_test(
     margin_rate: float | None,
     confidence: float,
 ) -> pd.DataFrame:
-    """Read a randomised test per segment and overall.
+    """Read one arm of a randomised test against its control, per segment and overall.
 
     Args:
-        outcomes: ``customer_id, segment_key, arm, sales, orders`` and, where measured, ``margin``; one row a customer
-            who was assigned, whether or not they bought.
+        outcomes: ``customer_id, segment_key, arm, sales, orders``; one row a customer who was assigned, whether or not
+            they bought. Where measured also ``margin``, ``cost`` (spent on this customer), ``visited`` (0 or 1) and
+            ``sales_before`` (in as many days before it began).
         treated: the arm that got the campaign.
         control: the arm that did not.
-        cost_per_contact: money a contact costs; None where it is not known.
+        cost_per_contact: money a contact costs, used where ``cost`` is not measured; None where it is not known.
         margin_rate: margin as a share of sales, used where ``margin`` is not measured; None where not known.
         confidence: of the intervals.
 
     Returns:
-        One row a segment, ``all`` last: counts, buyers, conversion difference (Newcombe), sales difference (Welch),
-        and net benefit per customer with its ROI where margin and cost are known. Intervals are missing, and ``word``
-        says why, where an arm has fewer than ten buyers. ``word`` is scale, stop or cannot tell, by Holm over the
-        segments, so that one of many does not look good by luck; its interval is not widened by that.
+        One row a segment, ``all`` last: counts, buyers, difference in conversion and visits (Newcombe), in sales
+        (Welch) and sales per order (delta method), and net benefit per customer with its ROI where margin and cost are
+        known. With ``sales_before`` sales and net benefit are adjusted for it (CUPED); ``variance_cut`` says what that
+        saved. Intervals are missing where an arm has fewer than ten buyers.
 
     Raises:
         DataError: an arm is empty.
     """
-    rows = [
-        _read_one(key, part, treated, control, cost_per_contact, margin_rate, confidence)
-        for key, part in [*outcomes.groupby("segment_key"), ("all", outcomes)]
-    ]
+    priced = roi.price(outcomes, treated, cost_per_contact, margin_rate)
+    groups = [*priced.groupby("segment_key"), ("all", priced)]
+    rows = [_read_one(str(key), part, treated, control, confidence) for key, part in groups]
     if _shares_differ(outcomes):
         counted = {"segment_key", "treated", "control", "buyers_treated", "buyers_control"}
         rows[-1] = {name: value if name in counted else np.nan for name, value in rows[-1].items()}
-        rows[-1]["word"] = "arms have other shares in other segments: read them one by one"
-    return _with_words(pd.DataFrame(rows), confidence)
-
-
-def _with_words(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """A word for every row, where money is known: segments by Holm over all of them, ``all`` by its own p."""
-    if "net_benefit_p" not in table.columns:
-        return table
-    table["net_benefit_p_holm"] = table["net_benefit_p"]
-    family = (table["segment_key"] != "all") & table["net_benefit_p"].notna()
-    if family.any():
-        table.loc[family, "net_benefit_p_holm"] = multipletests(table.loc[family, "net_benefit_p"], method="holm")[1]
-    sure = table["net_benefit_p_holm"] < 1 - confidence
-    words = np.select([sure & (table["net_benefit"] > 0), sure], ["scale", "stop"], default="cannot tell")
-    table["word"] = table["word"].where(table["word"] != "", words)
-    return table
+        rows[-1]["why"] = "arms have other shares in other segments: read them one by one"
+    return pd.DataFrame(rows)
 
 
 def _shares_differ(outcomes: pd.DataFrame) -> bool:
@@ -142,72 +162,75 @@ def _shares_differ(outcomes: pd.DataFrame) -> bool:
     return len(counts) > 1 and float(stats.chi2_contingency(counts).pvalue) < SAMPLE_RATIO_LEVEL
 
 
-def _read_one(
-    key: str, part: pd.DataFrame, treated: str, control: str, cost: float | None, rate: float | None, confidence: float
-) -> dict[str, object]:
+def _read_one(key: str, part: pd.DataFrame, treated: str, control: str, confidence: float) -> dict[str, object]:
     mine, theirs = part[part["arm"] == treated], part[part["arm"] == control]
     if mine.empty or theirs.empty:
         raise DataError(
             f"segment {key}: {len(mine)} customers in {treated!r}, {len(theirs)} in {control!r}; both are needed"
         )
     buyers = int((mine["orders"] > 0).sum()), int((theirs["orders"] > 0).sum())
-    row: dict[str, object] = {
-        "segment_key": key,
-        "treated": len(mine),
-        "control": len(theirs),
-        "buyers_treated": buyers[0],
-        "buyers_control": buyers[1],
-        "conversion_difference": buyers[0] / len(mine) - buyers[1] / len(theirs),
-    }
     enough = min(buyers) >= FEWEST_BUYERS and min(len(mine), len(theirs)) > 1
-    low, high = (
-        confint_proportions_2indep(buyers[0], len(mine), buyers[1], len(theirs), method="newcomb", alpha=1 - confidence)
-        if enough
-        else (np.nan, np.nan)
-    )
-    row |= {"conversion_low": float(low), "conversion_high": float(high)}
-    row |= _interval("sales", mine["sales"], theirs["sales"], confidence, enough)
-    profit = _profit(mine, theirs, rate)
-    if profit is None or cost is None:
-        return row | {"word": "no money figure: margin or cost not known" if enough else "too few buyers to tell"}
-    net = _interval("net_benefit", profit[0] - cost, profit[1], confidence, enough)
-    if cost > 0:
-        net |= {n.replace("net_benefit", "roi"): value / cost for n, value in net.items() if not n.endswith("_p")}
-    return row | net | {"word": "" if enough else "too few buyers to tell"}
+    row: dict[str, object] = {"segment_key": key, "treated": len(mine), "control": len(theirs)}
+    row |= {"buyers_treated": buyers[0], "buyers_control": buyers[1], "why": "" if enough else "too few buyers"}
+    row |= _proportions("conversion", buyers, (len(mine), len(theirs)), confidence, enough)
+    if "visited" in part.columns:
+        came = int(mine["visited"].sum()), int(theirs["visited"].sum())
+        row |= _proportions("visits", came, (len(mine), len(theirs)), confidence, min(came) >= FEWEST_BUYERS)
+    past = "sales_before" if "sales_before" in part.columns and part["sales_before"].std() > 0 else ""
+    row |= _means("sales", mine, theirs, confidence, enough, past)
+    row |= _means("sales_per_order", mine, theirs, confidence, enough)
+    if past and enough:
+        plain = compare(mine, theirs, "sales", confidence)
+        row["variance_cut"] = 1 - (float(str(row["sales_error"])) / plain.error) ** 2
+    if "net" in part.columns:
+        row |= _means("net_benefit", mine, theirs, confidence, enough, past)
+        row |= roi.ratio(mine, theirs, confidence, past) if enough else roi.NO_RATIO
+    return row
 
 
-def _interval(name: str, mine: pd.Series, theirs: pd.Series, confidence: float, enough: bool) -> dict[str, float]:
-    label = f"{name}_difference" if name == "sales" else name
+def _proportions(
+    name: str, counts: tuple[int, int], of: tuple[int, int], confidence: float, enough: bool
+) -> dict[str, float]:
+    row = {f"{name}_treated": counts[0] / of[0], f"{name}_control": counts[1] / of[1]}
+    row[f"{name}_difference"] = row[f"{name}_treated"] - row[f"{name}_control"]
+    low, high = np.nan, np.nan
+    if enough:
+        low, high = confint_proportions_2indep(
+            counts[0], of[0], counts[1], of[1], method="newcomb", alpha=1 - confidence
+        )
+    return row | {f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+MEANS = {"sales": ("sales", "", "_difference"), "sales_per_order": ("sales", "orders", "_difference")}
+
+
+def _means(
+    name: str, mine: pd.DataFrame, theirs: pd.DataFrame, confidence: float, enough: bool, past: str = ""
+) -> dict[str, float]:
+    value, per, ending = MEANS.get(name, ("net", "", ""))
+    ends = [f"{name}{end}" for end in (ending, "_low", "_high", "_p", "_error")]
     if not enough:
-        nothing = dict.fromkeys((f"{name}_low", f"{name}_high", f"{name}_p"), np.nan)
-        return {label: float(mine.mean() - theirs.mean())} | nothing
-    found = welch(mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float), confidence)
-    return {label: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_p": found.p}
+        plain = np.nan if per else float(mine[value].mean() - theirs[value].mean())
+        return dict(zip(ends, [plain, *[np.nan] * 4], strict=True))
+    found = compare(mine, theirs, value, confidence, per=per, past=past)
+    return dict(zip(ends, [found.estimate, found.low, found.high, found.p, found.error], strict=True))
 
 
-def _profit(mine: pd.DataFrame, theirs: pd.DataFrame, rate: float | None) -> tuple[pd.Series, pd.Series] | None:
-    if "margin" in mine.columns:
-        return mine["margin"], theirs["margin"]
-    return None if rate is None else (mine["sales"] * rate, theirs["sales"] * rate)
-
-
-def heterogeneity(table: pd.DataFrame, value: str, confidence: float) -> tuple[float, int]:
+def heterogeneity(table: pd.DataFrame, value: str) -> tuple[float, int]:
     """Cochran's Q: do segments differ in their effect? "A reacts and B does not" is this test, not two others.
 
     Args:
         table: from ``read_test``.
         value: ``sales_difference`` or ``net_benefit``.
-        confidence: that the intervals were made with.
 
     Returns:
         p and the number of segments compared; p is 1 with fewer than two.
     """
-    prefix = value.removesuffix("_difference")
-    known = table[(table["segment_key"] != "all") & table[f"{prefix}_low"].notna()]
+    errors = f"{value.removesuffix('_difference')}_error"
+    known = table[(table["segment_key"] != "all") & (table[errors] > 0)]
     if len(known) < 2:
         return 1.0, len(known)
-    z = stats.norm.ppf((1 + confidence) / 2)
-    weights = (2 * z / (known[f"{prefix}_high"] - known[f"{prefix}_low"])) ** 2
+    weights = 1 / known[errors] ** 2
     centre = (weights * known[value]).sum() / weights.sum()
     q = float((weights * (known[value] - centre) ** 2).sum())
     return float(stats.chi2.sf(q, len(known) - 1)), len(known)

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from segmentkit.analysis.campaigns import Campaign, frozen_segments, spend
-from segmentkit.analysis.experiments import heterogeneity, read_test, sample_ratio
+from segmentkit.analysis.experiments import sample_ratio
 from segmentkit.analysis.features import Window
-from segmentkit.analysis.randomised import Test
+from segmentkit.analysis.randomised import Outcomes, Test, read
 
 
 @dataclass(frozen=True)
@@ -215,19 +215,15 @@ def demo_test(
     campaign = Campaign("in the simulation", seen.as_of - timedelta(days=days), end, "simulated")
     frozen = frozen_segments(transactions, campaign, seen.start, names, k, starts=starts, seed=seed)
     spent = spend(transactions, campaign.during, frozen["customer_id"])[["customer_id", "sales", "orders"]]
+    before = spend(transactions, campaign.before, frozen["customer_id"])[["customer_id", "sales"]]
     drawn = simulate_test(spent, frozen, lift=lift, margin_rate=margin_rate, cost=cost, seed=seed)
-    table = read_test(
-        drawn.outcomes,
-        treated="mailed",
-        control="held back",
-        cost_per_contact=cost,
-        margin_rate=margin_rate,
-        confidence=confidence,
-    )
-    p, compared = heterogeneity(table, "net_benefit", confidence)
-    ratio = sample_ratio(drawn.outcomes["arm"], {"mailed": 0.5, "held back": 0.5})
+    table = drawn.outcomes.assign(cost=cost).merge(before.rename(columns={"sales": "sales_before"}), on="customer_id")
+    designed = {"mailed": 0.5, "held back": 0.5}
+    outcomes = Outcomes(campaign, table, "held back", designed, sample_ratio(table["arm"], designed), "")
     money_from = f"Margin {margin_rate:.0%} and cost {cost:g} are assumed; a lift of {lift:.0%} was planted."
-    return Test(campaign.campaign_id, "mailed", table, ratio, p, compared, money_from, drawn.truth)
+    return replace(
+        read(outcomes, margin=margin_rate, confidence=confidence)[0], money_from=money_from, truth=drawn.truth
+    )
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,8 @@ def history_sentence(table: pd.DataFrame) -> str:
 _LESSONS = {
     "scale": "it paid: send this offer to {now} again, and keep a hold-out",
     "stop": "it cost more than it brought: take {now} off the list for this offer",
-    "cannot tell": "not settled: test {now} again with more customers, or a stronger offer",
-    "too few buyers to tell": "too few bought to tell: test {now} only together with others",
+    "test more": "not settled: test {now} again with more customers, or a stronger offer",
+    "cannot tell": "too few bought to tell: test {now} only together with others",
 }
 
 
