@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from segmentkit.analysis.simulate import KINDS, Shop, generate_shop
+from segmentkit.analysis.sample_shop import SampleShop, sample_shop
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 
-def write(shop: Shop, folder: Path) -> None:
+def write(shop: SampleShop, folder: Path) -> None:
     """Purchases as parquet, the small tables as CSV, and the truth beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in shop.tables.items():
@@ -18,9 +18,8 @@ def write(shop: Shop, folder: Path) -> None:
             table.to_parquet(folder / "transactions.parquet", index=False, compression="zstd")
         else:
             table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    shop.truth[["customer_id", "kind"]].to_csv(folder / "truth.csv", index=False, lineterminator="\n")
-    planted = {"net_benefit_per_mailed_customer": shop.net_benefit, "kinds": [kind.__dict__ for kind in KINDS]}
-    (folder / "truth.json").write_text(json.dumps(planted, indent=1) + "\n", encoding="utf-8")
+    shop.truth.to_csv(folder / "truth.csv", index=False, lineterminator="\n")
+    (folder / "truth.json").write_text(json.dumps(shop.planted, indent=1) + "\n", encoding="utf-8")
 
 
 def read() -> dict[str, pd.DataFrame]:
@@ -30,4 +29,4 @@ def read() -> dict[str, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    write(generate_shop(), SAMPLE)
+    write(sample_shop(), SAMPLE)

@@ -36,6 +36,9 @@ def test_every_table_says_what_it_enables(table: TableContract) -> None:
         ("contacts", ["customer_id", "at", "channel", "event"]),
         ("assignments", ["campaign_id", "customer_id", "arm", "designed_share"]),
         ("responses", ["customer_id", "campaign_id", "outcome", "value"]),
+        ("acquisition_costs", ["start", "end", "cost", "origin"]),
+        ("margins", ["category", "margin_rate", "origin"]),
+        ("exchange_rates", ["currency", "rate", "origin"]),
     ],
 )
 def test_what_a_source_must_fill_comes_first(name: str, required: list[str]) -> None:

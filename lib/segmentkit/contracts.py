@@ -18,7 +18,7 @@ class Formats:
     """How a source writes numbers and times.
 
     ``timestamps_in`` is a zone or ``local`` (already in the business's own zone); ``latest`` is the day of the
-    export as YYYY-MM-DD, or empty where it is not stated.
+    export as YYYY-MM-DD, or empty where it is not stated; ``currency`` is the one that amounts are brought to.
     """
 
     decimal: str = "."
@@ -26,6 +26,7 @@ class Formats:
     timestamps_in: str = "local"
     time_zone: str = "UTC"
     latest: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ TABLES: dict[str, TableContract] = {
             "transactions",
             "customer_id:text order_id:text ordered_at:time amount:money",
             "line_id:text product_id:text category:text quantity:number discount:money coupon_amount:money "
-            "margin:money channel:text own_brand:flag",
+            "margin:money channel:text own_brand:flag currency:text",
             key="line_id",
             enables="everything: features, segments, value",
         ),
@@ -100,7 +101,8 @@ TABLES: dict[str, TableContract] = {
         _table(
             "campaigns",
             "campaign_id:text start:time end:time",
-            "name:text type:text channel:text design:text cost_per_contact:money fixed_cost:money",
+            "name:text type:text channel:text design:text cost_per_contact:money fixed_cost:money cost_origin:text "
+            "currency:text",
             key="campaign_id",
             enables="reading campaigns by segment",
         ),
@@ -122,6 +124,26 @@ TABLES: dict[str, TableContract] = {
             "customer_id:text campaign_id:text outcome:text value:number",
             "at:time",
             enables="redemption and conversion rates by segment",
+        ),
+        _table(
+            "acquisition_costs",
+            "start:time end:time cost:money origin:text",
+            "channel:text currency:text",
+            enables="acquisition cost and payback by cohort, channel and segment (new customers must be observed)",
+        ),
+        _table(
+            "margins",
+            "category:text margin_rate:number origin:text",
+            "",
+            key="category",
+            enables="profit, where purchases carry no margin of their own",
+        ),
+        _table(
+            "exchange_rates",
+            "currency:text rate:number origin:text",
+            "",
+            key="currency",
+            enables="amounts in several currencies",
         ),
     )
 }

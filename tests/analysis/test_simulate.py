@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from segmentkit.analysis import features, simulate
+from segmentkit.analysis import features, sample_shop, simulate
 from segmentkit.contracts import TABLES
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
@@ -32,10 +32,10 @@ def test_the_same_seed_makes_the_same_shop_and_another_another() -> None:
 
 
 def test_the_committed_sample_is_what_the_generator_makes(tmp_path: Path) -> None:
-    make_sample.write(simulate.generate_shop(), tmp_path)
+    make_sample.write(sample_shop.sample_shop(), tmp_path)
     committed = make_sample.read()
     assert {path.name for path in tmp_path.iterdir()} <= {path.name for path in make_sample.SAMPLE.iterdir()}
-    assert set(committed) == {"truth", "transactions", "customers", "campaigns", "contacts", "assignments", "responses"}
+    assert set(committed) == {"truth", *sample_shop.sample_shop(80).tables}
     for name, table in committed.items():
         if name == "transactions":
             assert_frame_equal(pd.read_parquet(tmp_path / "transactions.parquet"), table, check_exact=True)
@@ -188,3 +188,40 @@ def test_the_demo_test_says_that_it_is_simulated_and_covers_its_truth() -> None:
     assert found.ratio.fits
     assert found.overall["net_benefit_low"] < found.truth["all"] < found.overall["net_benefit_high"]
     assert set(found.truth) == set(found.table["segment_key"])
+
+
+# --- the spring e-mail on top
+
+
+def test_the_spring_email_leaves_the_autumn_mailing_as_it_was() -> None:
+    plain, whole = simulate.generate_shop(300, 5), sample_shop.sample_shop(300, 5)
+    lines = whole.tables["transactions"]
+    assert_frame_equal(
+        lines[~lines["order_id"].str.startswith("P")].reset_index(drop=True), plain.tables["transactions"]
+    )
+    for name in ("contacts", "assignments", "responses"):
+        autumn = whole.tables[name].query("campaign_id == 'autumn'").reset_index(drop=True)
+        assert_frame_equal(autumn[plain.tables[name].columns], plain.tables[name], check_dtype=False)
+    assert lines["ordered_at"].is_monotonic_increasing
+    assert lines["order_id"].is_unique
+
+
+def test_two_offers_and_a_hold_out_of_a_fifth() -> None:
+    arms = sample_shop.sample_shop(500, 5).tables["assignments"].query("campaign_id == 'spring'")
+    assert arms["arm"].value_counts().to_dict() == {"held back": 100, "10 % off": 200, "free delivery": 200}
+    assert arms["arm"].map(sample_shop.SHARES).tolist() == arms["designed_share"].tolist()
+
+
+def test_the_planted_net_benefit_of_the_offers_is_what_thirty_shops_bring() -> None:
+    found = []
+    for seed in range(30):
+        shop = sample_shop.sample_shop(400, seed)
+        arms = shop.tables["assignments"].query("campaign_id == 'spring'").set_index("customer_id")["arm"]
+        extra = shop.tables["transactions"].query("order_id.str.startswith('P')")
+        margin = extra.groupby("customer_id")["margin"].sum().reindex(arms.index).fillna(0)
+        cost = shop.tables["responses"].query("outcome == 'cost'").groupby("customer_id")["value"].sum()
+        net = (margin - cost.reindex(arms.index).fillna(0) - sample_shop.EMAIL_COST).groupby(arms).mean()
+        planted = shop.planted["spring_net_benefit_per_customer"]
+        found.append([net[arm] - planted[arm] for arm in planted])
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+    assert (np.abs(np.mean(found, axis=0)) < 3.5 * error).all()

@@ -68,7 +68,12 @@ class _Rule:
 
 
 def check_table(
-    name: str, raw: ibis.Table, unreadable: pd.DataFrame, formats: Formats, attributes: dict[str, str]
+    name: str,
+    raw: ibis.Table,
+    unreadable: pd.DataFrame,
+    formats: Formats,
+    attributes: dict[str, str],
+    rates: ibis.Table | None = None,
 ) -> Checked:
     """Type and check one shared table.
 
@@ -78,9 +83,10 @@ def check_table(
         unreadable: lines the reader could not split, in the quarantine's columns.
         formats: how the source writes numbers and times.
         attributes: attribute columns and their basis.
+        rates: ``currency, rate``: what one unit of another currency is worth in the source's own.
 
     Returns:
-        Rows kept and rows quarantined; together they are the rows read.
+        Rows kept and rows quarantined; together they are the rows read. Money stands in the source's currency.
 
     Raises:
         PrivacyStop: customer ids look like e-mail addresses.
@@ -89,7 +95,9 @@ def check_table(
     columns = [column for column in contract.columns if column.name in raw.columns]
     columns += [Column(attribute, "text") for attribute in attributes]
     both = raw.mutate(**{f"typed_{c.name}": _typed(raw[c.name], c, formats) for c in columns})
-    rules = _rules(contract, columns, both, formats)
+    foreign = "currency" in raw.columns and name != "exchange_rates"
+    both = _in_one_currency(both, columns, formats, rates) if foreign else both
+    rules = (_currency_rules(both, formats) if foreign else []) + _rules(contract, columns, both, formats)
     failed = ibis.cases(*((rule.failed, rule.name) for rule in rules), else_=ibis.null("string"))
     marked = both.select("row_number", failed_rule=failed, **{c.name: both[f"typed_{c.name}"] for c in columns}).cache()
     kept = marked.filter(marked.failed_rule.isnull()).order_by("row_number")
@@ -122,8 +130,34 @@ def check_table(
 
 
 def check_tables(raw: dict[str, RawTable]) -> dict[str, Checked]:
-    """Check every table a source has; see ``check_table``."""
-    return {name: check_table(name, r.table, r.unreadable, r.formats, r.attributes) for name, r in raw.items()}
+    """Check every table a source has; see ``check_table``. Exchange rates come first: the others need them."""
+    rates = raw.get("exchange_rates")
+    known = None if rates is None else check_table("exchange_rates", rates.table, rates.unreadable, rates.formats, {})
+    return {
+        name: known
+        if known and name == "exchange_rates"
+        else check_table(name, r.table, r.unreadable, r.formats, r.attributes, known.kept if known else None)
+        for name, r in raw.items()
+    }
+
+
+def _in_one_currency(both: ibis.Table, columns: list[Column], formats: Formats, rates: ibis.Table | None) -> ibis.Table:
+    """Every amount times what its currency is worth; missing where no rate is stated."""
+    both = both.mutate(exchange=(both.typed_currency == formats.currency).ifelse(1.0, ibis.null("float64")))
+    if rates is not None:
+        stated = rates.select(foreign=rates.currency, stated=rates.rate)
+        both = both.left_join(stated, both.typed_currency == stated.foreign)
+        both = both.mutate(exchange=both.exchange.coalesce(both.stated)).drop("foreign", "stated")
+    money = [column.name for column in columns if column.kind == "money"]
+    return both.mutate(**{f"typed_{name}": both[f"typed_{name}"] * both.exchange for name in money})
+
+
+def _currency_rules(both: ibis.Table, formats: Formats) -> list[_Rule]:
+    mend = f"fill currency (the source's own is {formats.currency}), or add its rate to [exchange_rates]"
+    return [
+        _Rule("currency is missing", "currency", both.typed_currency.isnull(), mend),
+        _Rule("currency has no exchange rate", "currency", both.exchange.isnull(), mend),
+    ]
 
 
 def kept(checked: dict[str, Checked], name: str) -> ibis.Table | None:

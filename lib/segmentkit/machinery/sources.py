@@ -76,7 +76,11 @@ class Source:
     @property
     def absent(self) -> list[dict[str, str]]:
         """Tables this source does not have, and what each would make possible."""
-        return [{"table": n, "enables": t.enables} for n, t in TABLES.items() if n not in self.tables]
+        purchases = self.tables["transactions"].columns
+        # a margin of their own, or one currency only: nothing is lost without these two
+        idle = {"margins"} if "margin" in purchases else set()
+        idle |= set() if "currency" in purchases else {"exchange_rates"}
+        return [{"table": n, "enables": t.enables} for n, t in TABLES.items() if n not in self.tables and n not in idle]
 
     @property
     def absent_sentence(self) -> str:
@@ -93,6 +97,7 @@ class Source:
             timestamps_in=options.get("timestamps_in", "local"),
             time_zone=self.facts["time_zone"],
             latest=self.facts.get("extracted_on", ""),
+            currency=self.currency,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""The sample shop, whole: the generated shop, a spring e-mail with two offers, and what winning customers cost.
+
+Whatever comes from here is simulated. The spring e-mail has two offers and a hold-out of a fifth; what each brings
+depends on the kind of customer, and so does the best offer. An offer also costs money where it is used, even by those
+who would have bought anyway.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from segmentkit.analysis.simulate import CATEGORIES, KINDS, MARGIN_RATE, Shop, generate_shop
+
+START, DAYS = date(2025, 4, 1), 28
+EMAIL_COST, HELD_BACK = 0.05, "held back"
+SHARES = {HELD_BACK: 0.2, "10 % off": 0.4, "free delivery": 0.4}
+# extra orders of a customer in the four weeks, by offer and kind; only so many orders use the offer
+EXTRA = {
+    HELD_BACK: {},
+    "10 % off": {"regulars": 0.7, "stock-up": 0.02, "occasional": 0.1, "lapsed": 0.0},
+    "free delivery": {"regulars": 0.05, "stock-up": 0.2, "occasional": 0.3, "lapsed": 0.0},
+}
+USED, DELIVERY = 0.2, 4.0
+OPENS = {"regulars": 0.45, "stock-up": 0.3, "occasional": 0.25, "lapsed": 0.1}
+CLICKS_OF_OPENS = 0.3
+ACQUISITION = {"search": 9.0, "referral": 5.0, "shop": 2.5}
+
+
+@dataclass(frozen=True)
+class SampleShop:
+    """The shared tables by name, each customer's kind, and what was planted."""
+
+    tables: dict[str, pd.DataFrame]
+    truth: pd.DataFrame
+    planted: dict[str, Any]
+
+
+def sample_shop(customers: int = 2_000, seed: int = 11) -> SampleShop:
+    """The shop of ``generate_shop`` with its autumn mailing untouched, and the spring e-mail before it."""
+    shop = generate_shop(customers, seed)
+    rng = np.random.default_rng([seed, 1])
+    people = shop.truth[["customer_id", "kind"]].copy()
+    people["arm"] = rng.permutation(_exact_arms(len(people)))
+    extra = _extra_orders(rng, people)
+    lines = pd.concat([shop.tables["transactions"], extra]).sort_values(["ordered_at", "order_id"], ignore_index=True)
+    answered = _what_answering_cost(rng, people, lines)
+    plan = pd.DataFrame([{"campaign_id": "spring", "start": START, "end": START + timedelta(days=DAYS - 1)}])
+    plan = plan.assign(design="randomised", cost_per_contact=EMAIL_COST)
+    arms = people[["customer_id", "arm"]].assign(campaign_id="spring")
+    tables = shop.tables | {
+        "transactions": lines,
+        "campaigns": pd.concat([plan, shop.tables["campaigns"]], ignore_index=True),
+        "contacts": pd.concat([_emails(rng, people), shop.tables["contacts"]], ignore_index=True),
+        "assignments": pd.concat(
+            [arms.assign(designed_share=arms["arm"].map(SHARES)), shop.tables["assignments"]], ignore_index=True
+        )[["campaign_id", "customer_id", "arm", "designed_share"]],
+        "responses": pd.concat([answered, shop.tables["responses"]], ignore_index=True),
+        "acquisition_costs": _acquisition(rng, shop.tables["customers"]),
+    }
+    return SampleShop(tables, shop.truth[["customer_id", "kind"]], _planted(shop, people, answered))
+
+
+def _exact_arms(count: int) -> np.ndarray:
+    edges = np.round(np.cumsum(list(SHARES.values())) * count).astype(int)
+    return np.array(list(SHARES))[np.searchsorted(edges, np.arange(count), side="right")]
+
+
+def _extra_orders(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
+    baskets = {kind.name: kind.basket for kind in KINDS}
+    mean = [EXTRA[arm].get(kind, 0.0) for arm, kind in zip(people["arm"], people["kind"], strict=True)]
+    who = np.repeat(np.arange(len(people)), rng.poisson(mean))
+    amount = people["kind"].map(baskets).to_numpy()[who] * rng.lognormal(-(0.25**2) / 2, 0.25, len(who))
+    minutes = rng.integers(8 * 60, 21 * 60, len(who))
+    days = rng.integers(0, DAYS, len(who))
+    moments = [pd.Timestamp(START) + pd.Timedelta(days=d, minutes=m) for d, m in zip(days, minutes, strict=True)]
+    table = pd.DataFrame({"customer_id": people["customer_id"].to_numpy()[who], "ordered_at": moments})
+    table = table.assign(order_id=[f"P{n:05d}" for n in range(1, len(table) + 1)], amount=amount.round(2))
+    table["ordered_at"] = table["ordered_at"].astype("datetime64[s]")
+    return table.assign(
+        category=rng.choice(CATEGORIES, len(table)),
+        quantity=rng.integers(1, 9, len(table)),
+        discount=0.0,
+        margin=(table["amount"] * MARGIN_RATE).round(4),
+    )
+
+
+def _what_answering_cost(rng: np.random.Generator, people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """A fifth of the orders of the treated use the offer, those that would have come anyway too."""
+    during = lines["ordered_at"].between(pd.Timestamp(START), pd.Timestamp(START) + pd.Timedelta(days=DAYS))
+    orders = lines[during].merge(people, on="customer_id")
+    orders = orders[(orders["arm"] != HELD_BACK) & (rng.random(len(orders)) < USED)]
+    value = np.where(orders["arm"] == "10 % off", orders["amount"] * 0.1, DELIVERY).round(2)
+    table = pd.DataFrame({"customer_id": orders["customer_id"].to_numpy(), "campaign_id": "spring", "outcome": "cost"})
+    return table.assign(value=value, at=orders["ordered_at"].dt.date.astype("str").to_numpy())
+
+
+def _emails(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
+    sent = people[people["arm"] != HELD_BACK]
+    opened = sent[rng.random(len(sent)) < sent["kind"].map(OPENS)]
+    clicked = opened[rng.random(len(opened)) < CLICKS_OF_OPENS]
+    steps = {"delivery": (sent, 0), "open": (opened, 1), "click": (clicked, 1)}
+    parts = [
+        pd.DataFrame({"customer_id": who["customer_id"], "at": (START + timedelta(days=later)).isoformat()}).assign(
+            channel="email", event=event, campaign_id="spring"
+        )
+        for event, (who, later) in steps.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _acquisition(rng: np.random.Generator, customers: pd.DataFrame) -> pd.DataFrame:
+    """What each month and channel cost: so much for each customer won, give or take."""
+    month = pd.to_datetime(customers["acquired_at"]).dt.to_period("M")
+    won = customers.groupby([month, "acquisition_channel"]).size().reset_index(name="won")
+    spread = rng.uniform(0.8, 1.2, len(won))
+    cost = won["won"] * won["acquisition_channel"].map(ACQUISITION) * spread
+    return pd.DataFrame(
+        {
+            "start": won["acquired_at"].dt.start_time.dt.date.astype("str"),
+            "end": won["acquired_at"].dt.end_time.dt.date.astype("str"),
+            "channel": won["acquisition_channel"],
+            "cost": cost.round(2),
+            "origin": "generated invoices",
+        }
+    )
+
+
+def _planted(shop: Shop, people: pd.DataFrame, answered: pd.DataFrame) -> dict[str, Any]:
+    """Expected net benefit per treated customer: extra margin as planted, less what was really spent on the offer."""
+    spent = people["customer_id"].map(answered.groupby("customer_id")["value"].sum()).fillna(0.0)
+    baskets = {kind.name: kind.basket for kind in KINDS}
+    spring = {}
+    for arm in list(SHARES)[1:]:
+        brought = people["kind"].map(EXTRA[arm]) * people["kind"].map(baskets) * MARGIN_RATE
+        spring[arm] = float(brought.mean() - spent[people["arm"] == arm].mean() - EMAIL_COST)
+    return {
+        "net_benefit_per_mailed_customer": shop.net_benefit,
+        "spring_net_benefit_per_customer": spring,
+        "spring_extra_orders": EXTRA,
+        "kinds": [kind.__dict__ for kind in KINDS],
+    }
