@@ -181,7 +181,7 @@ def test_a_measured_margin_takes_the_place_of_the_assumed_rate() -> None:
 @pytest.mark.parametrize(("cost", "margin"), [(None, 0.3), (1.0, None), (None, None)])
 def test_without_cost_or_margin_there_is_no_money_figure(cost: float | None, margin: float | None) -> None:
     found = read(outcomes(), cost=cost, margin=margin)
-    assert (found["word"] == "no money figure: margin or cost not known").all()
+    assert set(found["word"]) <= {"sells more", "sells less", "test more", "cannot tell"}
     assert not {"net_benefit", "roi"} & set(found.columns)
     assert found["sales_low"].notna().all()
 
@@ -534,14 +534,10 @@ def test_one_family_over_arms_and_segments() -> None:
         }
     )
     holm = roi.with_words(table, 0.95)
-    assert holm["net_benefit_p_adjusted"].tolist() == pytest.approx(
-        [0.036, 0.04, 0.06, 0.04, np.nan, 0.06], nan_ok=True
-    )
+    assert holm["p_adjusted"].tolist() == pytest.approx([0.036, 0.04, 0.06, 0.04, np.nan, 0.06], nan_ok=True)
     assert holm["word"].tolist() == ["scale", "scale", "test more", "stop", "cannot tell", "test more"]
     rates = roi.with_words(table, 0.95, "fdr_bh")
-    assert rates["net_benefit_p_adjusted"].tolist() == pytest.approx(
-        [0.03, 0.04, 0.04, 0.03, np.nan, 0.04], nan_ok=True
-    )
+    assert rates["p_adjusted"].tolist() == pytest.approx([0.03, 0.04, 0.04, 0.03, np.nan, 0.04], nan_ok=True)
 
 
 def test_the_chance_of_a_profit_falls_with_the_cost() -> None:

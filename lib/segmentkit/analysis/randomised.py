@@ -256,10 +256,12 @@ def _test(outcomes: Outcomes, arm: str, table: pd.DataFrame, told: str, confiden
     own, sentence = roi.shrunken(table[table["arm"] == arm].reset_index(drop=True), confidence)
     value = "net_benefit" if "net_benefit" in own.columns else "sales_difference"
     p, compared = heterogeneity(own, value)
-    tested = int(
-        (table.get("net_benefit_p_adjusted", pd.Series(dtype=float)).notna() & (table["segment_key"] != "all")).sum()
+    tested = int((table["p_adjusted"].notna() & (table["segment_key"] != "all")).sum())
+    family = (
+        f"The word for each segment is by {METHODS[method]} over {tested} tests; the intervals are not widened by it."
+        if tested
+        else ""
     )
-    family = f"The word for each segment is by {METHODS[method]} over {tested} tests." if tested else ""
     return Test(outcomes.campaign.campaign_id, arm, own, outcomes.ratio, p, compared, told, family, sentence)
 
 

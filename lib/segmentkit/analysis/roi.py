@@ -64,7 +64,7 @@ def _without_past(mine: pd.DataFrame, theirs: pd.DataFrame, past: str) -> tuple[
 
 
 def with_words(table: pd.DataFrame, confidence: float, method: str = "holm") -> pd.DataFrame:
-    """A word for every row, where money is known: scale, stop, test more, or cannot tell.
+    """A word for every row: scale, stop, test more, or cannot tell; without margin or cost, of sales only.
 
     Args:
         table: rows of ``read_test``, of one arm or of several.
@@ -72,18 +72,16 @@ def with_words(table: pd.DataFrame, confidence: float, method: str = "holm") -> 
         method: ``holm`` or ``fdr_bh``, over all segments and arms together; the rows of ``all`` are a family of their
             own. The intervals are not widened by it.
     """
-    if "net_benefit_p" not in table.columns:
-        return table.assign(word="no money figure: margin or cost not known")
-    table = table.assign(net_benefit_p_adjusted=np.nan)
+    in_money = "net_benefit_p" in table.columns
+    name, value = ("net_benefit", "net_benefit") if in_money else ("sales", "sales_difference")
+    table = table.assign(p_adjusted=np.nan)
     for rows in (table["segment_key"] == "all", table["segment_key"] != "all"):
-        family = rows & table["net_benefit_p"].notna()
+        family = rows & table[f"{name}_p"].notna()
         if family.any():
-            adjusted = multipletests(table.loc[family, "net_benefit_p"], method=method)[1]
-            table.loc[family, "net_benefit_p_adjusted"] = adjusted
-    sure = table["net_benefit_p_adjusted"] < 1 - confidence
-    known = table["net_benefit_low"].notna()
-    words = np.select([~known, sure & (table["net_benefit"] > 0), sure], ["cannot tell", "scale", "stop"], "test more")
-    return table.assign(word=words)
+            table.loc[family, "p_adjusted"] = multipletests(table.loc[family, f"{name}_p"], method=method)[1]
+    sure, known = table["p_adjusted"] < 1 - confidence, table[f"{name}_low"].notna()
+    words = ["cannot tell", "scale", "stop"] if in_money else ["cannot tell", "sells more", "sells less"]
+    return table.assign(word=np.select([~known, sure & (table[value] > 0), sure], words, "test more"))
 
 
 def shrunken(table: pd.DataFrame, confidence: float) -> tuple[pd.DataFrame, str]:

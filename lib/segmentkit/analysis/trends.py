@@ -125,6 +125,8 @@ def history_sentence(table: pd.DataFrame) -> str:
 
 _LESSONS = {
     "scale": "it paid: send this offer to {now} again, and keep a hold-out",
+    "sells more": "it sold more; whether it paid is not known until margin and cost are stated: {now}",
+    "sells less": "it sold less: take {now} off the list for this offer",
     "stop": "it cost more than it brought: take {now} off the list for this offer",
     "test more": "not settled: test {now} again with more customers, or a stronger offer",
     "cannot tell": "too few bought to tell: test {now} only together with others",
