@@ -1,4 +1,4 @@
-"""Campaigns: which are read, segments that cannot see the future, response rates, and targeted mailings unmasked."""
+"""Campaigns: which are read, segments that cannot see the future, and response rates."""
 
 import itertools
 from datetime import date
@@ -11,11 +11,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from segmentkit.analysis import campaigns, features, targeted
+from segmentkit.analysis import campaigns
 from segmentkit.analysis.campaigns import Campaign
 from segmentkit.analysis.features import Window
 from segmentkit.analysis.simulate import generate_shop
-from segmentkit.errors import DataError, ParameterError
+from segmentkit.errors import ParameterError
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
 
@@ -230,162 +230,3 @@ def test_customers_who_bought_nothing_spent_zero() -> None:
     assert found.values.tolist() == [["b", 0.0, 0.0, 0.0], ["x", 0.0, 0.0, 0.0], ["a", 15.25, 1.0, 5.0]]
     without = campaigns.spend(table(lines.drop(columns="margin")), AUTUMN.during, pd.Series(["a"]))
     assert without.columns.tolist() == ["customer_id", "sales", "orders"]
-
-
-# --- targeted campaigns
-
-AUTUMN_PLAN = plan(
-    autumn=("2025-10-01", "2025-11-11"), poster=("2025-11-01", "2025-12-01"), old=("2025-01-01", "2025-02-01")
-)
-PAST = features.build(PURCHASES, Window(START, AUTUMN.start))
-
-
-def sent(customers: pd.Series, name: str = "autumn", at: str = "2025-10-01") -> pd.DataFrame:
-    return pd.DataFrame({"customer_id": customers, "campaign_id": name, "at": pd.Timestamp(at)})
-
-
-def read(contacts: pd.DataFrame, lines: ibis.Table = PURCHASES) -> targeted.NotRandomised:
-    return targeted.read_targeted(
-        lines,
-        contacts,
-        AUTUMN_PLAN,
-        AUTUMN,
-        START,
-        confidence=0.95,
-        effective_floor=30,
-        certain_limit=0.1,
-        exposure_gap=0.2,
-    )
-
-
-BY_LOT = sent(SHOP.tables["contacts"]["customer_id"])
-AS_BY_LOT = read(BY_LOT)
-
-
-def test_customers_reached_by_lot_fail_no_check_and_still_prove_nothing() -> None:
-    assert (AS_BY_LOT.reached, AS_BY_LOT.others, AS_BY_LOT.days) == (250, 250, 42)
-    assert AS_BY_LOT.failed == ()
-    assert AS_BY_LOT.verdict == "descriptive"
-    assert 0.35 < AS_BY_LOT.auc < 0.65
-    assert AS_BY_LOT.effective_controls > 200
-    assert AS_BY_LOT.before.low < 0 < AS_BY_LOT.before.high
-    assert "the difference describes, it does not prove" in AS_BY_LOT.sentence
-    assert AS_BY_LOT.reached_ids == tuple(sorted(BY_LOT["customer_id"]))
-
-
-def test_customers_reached_because_they_spend_most_are_not_identified() -> None:
-    best = PAST.nlargest(200, "monetary")["customer_id"]
-    found = read(sent(best))
-    assert (found.reached, found.others) == (200, 300)
-    assert found.verdict == "not identified"
-    assert found.auc > 0.95
-    assert found.before.low > 0, "the difference is there before the mailing"
-    assert found.certain_share > 0.1
-    assert "What it caused cannot be told: " in found.sentence
-    assert "of the reached were all but certain to be reached (at most 10%)" in found.sentence
-
-
-def test_customers_reached_the_more_often_the_more_they_spend_are_not_identified_either() -> None:
-    # needs: the placebo clause in _failures; here the reached spent more before, with an interval far from 0, and
-    # overlap alone lets it pass as descriptive
-    money = np.log(PAST["monetary"])
-    chance = 1 / (1 + np.exp(-1.5 * (money - money.mean()) / money.std()))
-    found = read(sent(PAST["customer_id"][np.random.default_rng(1).random(len(PAST)) < chance]))
-    assert found.effective_controls > 30
-    assert found.certain_share < 0.1
-    assert found.before.low > 0
-    assert found.verdict == "not identified"
-
-
-def test_other_campaigns_at_the_same_time_are_seen_and_earlier_ones_are_not_counted() -> None:
-    who = BY_LOT["customer_id"]
-    old = pd.concat([BY_LOT, sent(PAST["customer_id"], "old", "2025-01-05")])
-    assert (read(old).others_reached, read(old).others_control) == (0.0, 0.0)
-    found = read(pd.concat([BY_LOT, sent(who.iloc[:125], "poster", "2025-11-02")]))
-    assert (found.others_reached, found.others_control) == (0.5, 0.0)
-    assert found.failed == ("the reached were in +0.50 other campaigns each at the same time (at most 0.2 apart)",)
-
-
-def test_few_controls_like_the_reached_are_named() -> None:
-    best = PAST.nlargest(480, "monetary")["customer_id"]
-    found = read(sent(best))
-    assert found.effective_controls < 30
-    assert (
-        f"only {found.effective_controls:.1f} effective controls are like the reached (at least 30 needed)"
-        in found.failed
-    )
-
-
-def test_effective_controls_and_certain_customers_follow_from_the_chances(monkeypatch) -> None:
-    def half_likely(_: pd.DataFrame, treated: np.ndarray) -> np.ndarray:
-        """Of 250 controls 50 have a chance of .8, odds 4, the rest .2, odds 1/4; of the reached 25 are certain."""
-        chance = np.where(treated, 0.5, 0.2)
-        chance[np.flatnonzero(~treated)[:50]] = 0.8
-        chance[np.flatnonzero(treated)[:25]] = 0.96
-        return chance
-
-    monkeypatch.setattr(targeted, "propensity", half_likely)
-    found = read(BY_LOT)
-    assert found.effective_controls == pytest.approx((50 * 4 + 200 / 4) ** 2 / (50 * 4**2 + 200 / 4**2))
-    assert found.certain_share == 0.1
-    assert found.failed == (), "a tenth is the limit and not above it"
-
-
-@pytest.mark.parametrize("customers", [0, 1, 499, 500])
-def test_a_campaign_that_reached_all_or_nobody_has_nothing_to_compare(customers: int) -> None:
-    with pytest.raises(DataError, match=f"campaign autumn reached {customers} of 500 customers; nothing to compare"):
-        read(sent(PAST["customer_id"].iloc[:customers]))
-
-
-def test_purchases_after_the_campaign_change_nothing() -> None:
-    # needs: _past_of_everyone to hold customers with a purchase before the start only; today newcomers of later
-    # months count among the others, which conditions on the future and lowers the others' mean
-    later = LINES.iloc[:60].assign(
-        customer_id=[f"N{i:02d}" for i in range(60)],
-        order_id=[f"N{i:02d}" for i in range(60)],
-        ordered_at=pd.Timestamp("2025-12-20 12:00"),
-    )
-    again = read(BY_LOT, table(pd.concat([LINES, later.astype(LINES.dtypes.to_dict())])))
-    assert (again.reached, again.others) == (AS_BY_LOT.reached, AS_BY_LOT.others)
-    assert again.during == AS_BY_LOT.during
-
-
-def test_the_propensity_is_a_chance_and_follows_what_decided() -> None:
-    rng = np.random.default_rng(4)
-    past = pd.DataFrame({"frequency": rng.poisson(6, 400).astype(float), "mean_gap_days": rng.uniform(1, 50, 400)})
-    past.loc[:40, "mean_gap_days"] = np.nan
-    often = (past["frequency"] > 6).to_numpy()
-    chance = targeted.propensity(past, often)
-    assert ((chance >= 1e-3) & (chance <= 1 - 1e-3)).all()
-    assert chance[often].mean() > 0.8
-    assert chance[~often].mean() < 0.2
-
-
-def test_a_reading_becomes_one_flat_row() -> None:
-    rows = targeted.to_table([AS_BY_LOT])
-    assert len(rows) == 1
-    row = rows.iloc[0]
-    assert (row["verdict"], row["failed"], row["reached"]) == ("descriptive", "", 250)
-    assert row["during_low"] < row["during_difference"] < row["during_high"]
-    assert "reached_ids" not in rows
-    assert targeted.to_table([]).columns.tolist() == ["campaign_id"]
-    assert targeted.sentences([]) == ["No campaign that chose its customers can be read on these data."]
-
-
-@pytest.mark.parametrize(
-    ("cost", "margin", "break_even"), [(None, 0.25, np.nan), (1.0, None, np.nan), (1.0, 0.25, 4.0)]
-)
-def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float | None, break_even: float) -> None:
-    answers = SHOP.tables["responses"]
-    found = targeted.not_proven(PURCHASES, answers, [AS_BY_LOT], [AUTUMN], cost=cost, margin=margin, confidence=0.95)
-    row = found.iloc[0]
-    inside = LINES[LINES["ordered_at"].between("2025-10-01", "2025-11-12", inclusive="left")]
-    credited = inside[inside["customer_id"].isin(answers["customer_id"])]["amount"].sum()
-    assert row["credited_sales"] == pytest.approx(credited)
-    assert row["hold_back"] == 125
-    assert row["break_even_sales"] == pytest.approx(break_even, nan_ok=True)
-    assert row["detectable"] > 0
-    none = targeted.not_proven(
-        PURCHASES, answers.iloc[:0], [AS_BY_LOT], [AUTUMN], cost=cost, margin=margin, confidence=0.95
-    )
-    assert np.isnan(none["credited_sales"].iloc[0])

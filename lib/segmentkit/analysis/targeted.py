@@ -1,29 +1,28 @@
 """Campaigns that chose their customers: what can be seen, and whether it can carry a cause.
 
 A targeted mailing goes to those who would have bought anyway, so the naive difference is there before it is sent.
-The checks say when no adjustment can help; then the effect is "not identified" and no ROI is printed.
+Where every check passes, the doubly robust estimate is read, with its interval. Where one fails the effect is "not
+identified", no ROI is printed, and a fixed row stands in its place. A list drawn from the very days on which the
+placebo looks is refused as well, even where its adjustment would be right: the two cannot be told apart.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import cross_val_predict
-from sklearn.preprocessing import StandardScaler
 
+from segmentkit.analysis.adjusted import Adjusted, Estimate, adjust, history, known
 from segmentkit.analysis.campaigns import Campaign, answered, reached, spend
 from segmentkit.analysis.experiments import Difference, break_even_sales, smallest_detectable, welch
-from segmentkit.analysis.features import Window, build
-from segmentkit.errors import DataError
+from segmentkit.analysis.features import Window
+from segmentkit.errors import DataError, ParameterError
 
-PROPENSITY_CERTAIN = 0.95
-DECIMALS = {"credited_sales": 0, "detectable": 2, "break_even_sales": 2}
+PERCENT = ("detectable_share", "break_even_share")
+DECIMALS = {"credited_sales": 0, "adjusted_low": 0, "adjusted_high": 0, "detectable": 2, "break_even_sales": 2}
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,10 @@ class NotRandomised:
         others: customers it did not reach.
         during: naive difference in sales per customer while it ran.
         before: the same difference in as many days before it began, when it cannot have worked.
-        effective_controls: how many unweighted controls the weighted ones are worth.
-        certain_share: share of the reached whose chance of being reached was above .95.
-        auc: how well past behaviour alone predicts who was reached; .5 is chance.
+        adjusted: doubly robust estimates of the effect, with the overlap and the robustness value.
+        placebo: the same estimate on the days before it began, from what came before those; None where the data
+            begin too late.
+        worth: smallest effect worth acting on, money per customer.
         others_reached: mean number of other campaigns the reached were in at the same time.
         others_control: the same for the rest.
         failed: the checks that fail, in words; any one makes the effect not identified.
@@ -52,9 +52,9 @@ class NotRandomised:
     others: int
     during: Difference
     before: Difference
-    effective_controls: float
-    certain_share: float
-    auc: float
+    adjusted: Adjusted
+    placebo: Estimate | None
+    worth: float
     others_reached: float
     others_control: float
     failed: tuple[str, ...]
@@ -62,29 +62,48 @@ class NotRandomised:
 
     @property
     def verdict(self) -> str:
-        """``not identified``, or ``descriptive`` where no check fails (an effect is still not measured)."""
-        return "not identified" if self.failed else "descriptive"
+        """``not identified``, or ``adjusted`` where no check fails."""
+        return "not identified" if self.failed else "adjusted"
+
+    @property
+    def design(self) -> str:
+        """The label of the design: ``adjusted`` where that can be trusted, else ``descriptive``."""
+        return "descriptive" if self.failed else "adjusted"
 
     @property
     def sentence(self) -> str:
         """The reading in words."""
         told = (
             f"Campaign {self.campaign_id}: the {self.reached:,} customers it reached spent "
-            f"{self.during.estimate:+,.0f} each "
-            f"against the {self.others:,} others while it ran, and {self.before.estimate:+,.0f} in the "
-            f"{self.days} days before it began"
+            f"{self.during.estimate:+,.0f} each against the {self.others:,} others while it ran, and "
+            f"{self.before.estimate:+,.0f} in the {self.days} days before it began"
         )
-        if not self.failed:
-            return f"{told}. No check fails, but it was not randomised: the difference describes, it does not prove."
-        return f"{told}. What it caused cannot be told: " + "; ".join(self.failed) + "."
+        if self.failed:
+            return f"{told}. What it caused cannot be told: " + "; ".join(self.failed) + "."
+        effect = self.adjusted.main
+        return (
+            f"{told}. Adjusted for what they had done before, it brought {effect.estimate:+,.2f} of sales per customer "
+            f"reached (likely {effect.low:+,.2f} to {effect.high:+,.2f}); no check fails, but it was not decided by "
+            f"lot. {self.adjusted.robustness_sentence}"
+        )
 
     def to_row(self) -> dict[str, Any]:
         """One flat row for a table."""
-        row = {k: v for k, v in asdict(self).items() if k not in {"during", "before", "failed", "reached_ids"}}
+        told = ("campaign_id", "design", "verdict", "days", "reached", "others", "others_reached", "others_control")
+        row: dict[str, Any] = {name: getattr(self, name) for name in told}
+        row |= {n: getattr(self.adjusted.overlap, n) for n in ("effective_controls", "certain_share", "auc")}
         for name in ("during", "before"):
-            part = getattr(self, name)
-            row |= {f"{name}_difference": part.estimate, f"{name}_low": part.low, f"{name}_high": part.high}
-        return row | {"verdict": self.verdict, "failed": "; ".join(self.failed)}
+            row |= _three(f"{name}_difference", name, getattr(self, name))
+        row |= _three("adjusted_estimate", "adjusted", self.adjusted.main)
+        row |= _three("placebo_estimate", "placebo", self.placebo)
+        row |= dict(zip(("range_low", "range_high"), self.adjusted.range, strict=True))
+        row |= {"robustness_value": self.adjusted.robustness, "worth": self.worth}
+        return row | {"failed": "; ".join(self.failed)}
+
+
+def _three(label: str, name: str, part: Difference | Estimate | None) -> dict[str, float]:
+    values = (np.nan,) * 3 if part is None else (part.estimate, part.low, part.high)
+    return dict(zip((label, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
 def read_targeted(
@@ -98,9 +117,10 @@ def read_targeted(
     effective_floor: float,
     certain_limit: float,
     exposure_gap: float,
+    worth_share: float = 0.1,
     panel: bool = False,
 ) -> NotRandomised:
-    """Compare reached and other customers, and check whether the comparison can carry a cause.
+    """Compare reached and other customers, adjust for their past, and check whether that can carry a cause.
 
     Args:
         transactions: the shared table.
@@ -112,21 +132,29 @@ def read_targeted(
         effective_floor: fewest effective controls.
         certain_limit: largest share of the reached who were certain to be reached.
         exposure_gap: largest difference in other campaigns received.
+        worth_share: smallest effect worth acting on, as a share of what the reached spent in as many days before; the
+            placebo's whole interval must lie inside plus or minus that (covering zero widely is no evidence).
         panel: whether every customer in the data was there, and could have been reached, from the start.
+
+    Raises:
+        DataError: it reached fewer than two customers, or all but one.
+        ParameterError: ``worth_share`` is not above zero.
     """
-    features = _past_of_everyone(transactions, Window(start, campaign.start), panel)
-    everyone = features["customer_id"]
+    if not worth_share > 0:
+        raise ParameterError(f"worth_share == {worth_share}; it must be above 0, e.g. 0.1 for a tenth of usual sales")
+    everyone = known(transactions, Window(start, campaign.start), panel)
     treated = everyone.isin(reached(contacts, campaign)).to_numpy()
     if not 1 < treated.sum() < len(treated) - 1:
         raise DataError(
             f"campaign {campaign.campaign_id} reached {treated.sum()} of {len(treated)} customers; nothing to compare"
         )
-    sales = {name: spend(transactions, seen, everyone)["sales"].to_numpy() for name, seen in _windows(campaign)}
-    earlier = everyone.map(_earlier_campaigns(contacts, campaign)).fillna(0)
-    chance = propensity(features.assign(sales_before=sales["before"], earlier_campaigns=earlier), treated)
-    weights = chance[~treated] / (1 - chance[~treated])
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
-    certain = float((chance[treated] > PROPENSITY_CERTAIN).mean())
+    during, before = (
+        spend(transactions, seen, everyone)["sales"].to_numpy() for seen in (campaign.during, campaign.before)
+    )
+    past = _past(transactions, contacts, Window(start, campaign.start), campaign.days, everyone)
+    adjusted = adjust(past, treated, during, confidence=confidence)
+    placebo = _placebo(transactions, contacts, campaign, start, confidence, panel)
+    worth = worth_share * abs(float(before[treated].mean()))
     other = everyone.map(_other_campaigns(contacts, campaigns, campaign)).fillna(0).to_numpy()
     mine, theirs = float(other[treated].mean()), float(other[~treated].mean())
     return NotRandomised(
@@ -134,62 +162,45 @@ def read_targeted(
         days=campaign.days,
         reached=int(treated.sum()),
         others=int((~treated).sum()),
-        during=welch(sales["during"][treated], sales["during"][~treated], confidence),
-        before=welch(sales["before"][treated], sales["before"][~treated], confidence),
-        effective_controls=effective,
-        certain_share=certain,
-        auc=float(roc_auc_score(treated, chance)),
+        during=welch(during[treated], during[~treated], confidence),
+        before=welch(before[treated], before[~treated], confidence),
+        adjusted=adjusted,
+        placebo=placebo,
+        worth=worth,
         others_reached=mine,
         others_control=theirs,
         failed=(
-            *_failures(effective, certain, mine - theirs, effective_floor, certain_limit, exposure_gap),
-            *_placebo(welch(sales["before"][treated], sales["before"][~treated], confidence)),
+            *_overlap_failures(adjusted, effective_floor, certain_limit),
+            *_placebo_failures(placebo, worth, campaign.days),
+            *_exposure_failures(mine - theirs, exposure_gap),
         ),
         reached_ids=tuple(everyone[treated]),
     )
 
 
-def _past_of_everyone(transactions: ibis.Table, past: Window, panel: bool) -> pd.DataFrame:
-    """Features from before the campaign, of those who had bought by then.
-
-    Whoever bought only later is not known to be there yet: counting them as customers who were not reached would
-    condition on the future. In a panel they were there all along, and had bought nothing.
-    """
-    table = build(transactions, past, categories=0).drop(columns="tenure_days")
-    if not panel:
-        return table
-    everyone = transactions.select("customer_id").distinct().order_by("customer_id").execute()
-    nothing = dict.fromkeys(("frequency", "monetary", "basket_value", "active_months"), 0.0)
-    return everyone.merge(table, how="left", on="customer_id").fillna(nothing | {"recency_days": float(past.days)})
+def _past(
+    transactions: ibis.Table, contacts: pd.DataFrame, past: Window, days: int, customers: pd.Series
+) -> pd.DataFrame:
+    """The covariates: purchases and campaigns before ``past`` ends."""
+    before = contacts[contacts["at"] < pd.Timestamp(past.as_of)]
+    received = customers.map(before.groupby("customer_id")["campaign_id"].nunique()).fillna(0)
+    return history(transactions, past, days, customers).assign(earlier_campaigns=received.to_numpy(dtype=float))
 
 
-def _earlier_campaigns(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
-    before = contacts[contacts["at"] < pd.Timestamp(campaign.start)]
-    return before.groupby("customer_id")["campaign_id"].nunique()
-
-
-def _windows(campaign: Campaign) -> list[tuple[str, Window]]:
-    return [("during", campaign.during), ("before", campaign.before)]
-
-
-def propensity(features: pd.DataFrame, treated: np.ndarray) -> np.ndarray:
-    """Chance of being reached, from behaviour before the campaign; cross-fitted over five folds.
-
-    Counts and money enter as logarithms; missing values (a gap after one order) as the median.
-    """
-    table = features.select_dtypes("number")
-    skewed = [
-        n
-        for n in ("recency_days", "frequency", "monetary", "basket_value", "mean_gap_days", "sales_before")
-        if n in table
-    ]
-    table[skewed] = np.log1p(table[skewed].clip(lower=0))
-    values = StandardScaler().fit_transform(table.fillna(table.median()).fillna(0.0).to_numpy())
-    folds = min(5, int(treated.sum()), int((~treated).sum()))
-    model = LogisticRegression(max_iter=1000)
-    chance: np.ndarray = cross_val_predict(model, values, treated, cv=folds, method="predict_proba")[:, 1]
-    clipped: np.ndarray = np.clip(chance, 1e-3, 1 - 1e-3)
-    return clipped
+def _placebo(
+    transactions: ibis.Table, contacts: pd.DataFrame, campaign: Campaign, start: date, confidence: float, panel: bool
+) -> Estimate | None:
+    """The adjusted estimate as if the campaign had run just before it did, when it cannot have worked."""
+    past = Window(start, campaign.before.start)
+    if past.days < campaign.days:
+        return None
+    everyone = known(transactions, past, panel)
+    treated = everyone.isin(reached(contacts, campaign)).to_numpy()
+    if not 1 < treated.sum() < len(treated) - 1:
+        return None
+    sales = spend(transactions, campaign.before, everyone)["sales"].to_numpy()
+    covariates = _past(transactions, contacts, past, campaign.days, everyone)
+    return adjust(covariates, treated, sales, confidence=confidence, models=("linear",)).main
 
 
 def _other_campaigns(contacts: pd.DataFrame, campaigns: pd.DataFrame, campaign: Campaign) -> pd.Series:
@@ -200,33 +211,69 @@ def _other_campaigns(contacts: pd.DataFrame, campaigns: pd.DataFrame, campaign: 
     return pairs.groupby("customer_id").size()
 
 
-def _failures(
-    effective: float, certain: float, gap: float, effective_floor: float, certain_limit: float, exposure_gap: float
-) -> list[str]:
-    found = []
+def _overlap_failures(adjusted: Adjusted, effective_floor: float, certain_limit: float) -> list[str]:
+    effective, certain, found = adjusted.overlap.effective_controls, adjusted.overlap.certain_share, []
     if effective < effective_floor:
         found.append(
             f"only {effective:.1f} effective controls are like the reached (at least {effective_floor:g} needed)"
         )
     if certain > certain_limit:
         found.append(f"{certain:.0%} of the reached were all but certain to be reached (at most {certain_limit:.0%})")
-    if abs(gap) > exposure_gap:
-        found.append(
-            f"the reached were in {gap:+.2f} other campaigns each at the same time (at most {exposure_gap:g} apart)"
-        )
     return found
 
 
-def _placebo(before: Difference) -> list[str]:
-    if before.low <= 0 <= before.high:
+def equivalent(placebo: Estimate, worth: float) -> bool:
+    """Whether the whole interval lies inside plus or minus the smallest effect worth acting on.
+
+    Covering zero with a wide interval is no evidence that there is nothing (Schuirmann 1987).
+    """
+    return -worth <= placebo.low and placebo.high <= worth
+
+
+def _placebo_failures(placebo: Estimate | None, worth: float, days: int) -> list[str]:
+    if placebo is None:
+        return [f"no placebo can be made: that takes purchases of the reached and of others {2 * days} days before it"]
+    if equivalent(placebo, worth):
         return []
-    between = f"{before.low:+,.0f} to {before.high:+,.0f}"
-    return [f"the reached already spent {before.estimate:+,.0f} each before it began (likely {between})"]
+    between = f"{placebo.low:+,.0f} to {placebo.high:+,.0f}"
+    return [
+        f"before it began, when there is nothing to find, the same adjustment gives {between} a customer "
+        f"(at most {worth:,.0f} either way, the smallest effect worth acting on)"
+    ]
+
+
+def _exposure_failures(gap: float, exposure_gap: float) -> list[str]:
+    if abs(gap) <= exposure_gap:
+        return []
+    return [f"the reached were in {gap:+.2f} other campaigns each at the same time (at most {exposure_gap:g} apart)"]
 
 
 def sentences(readings: Sequence[NotRandomised]) -> list[str]:
     """Every reading in words, or one sentence where there is none."""
     return [r.sentence for r in readings] or ["No campaign that chose its customers can be read on these data."]
+
+
+def overlap_sentence(readings: Sequence[NotRandomised]) -> str:
+    """How many others are like the reached, per campaign."""
+    parts = [
+        f"campaign {r.campaign_id}: {r.others:,} others count as {r.adjusted.overlap.effective_controls:,.0f} like the "
+        f"reached, {r.adjusted.overlap.certain_share:.0%} of the reached were all but certain to be reached"
+        for r in readings
+    ]
+    return f"Overlap: {'; '.join(parts)}."
+
+
+def placebo_sentence(readings: Sequence[NotRandomised]) -> str:
+    """What the adjustment finds while each campaign ran, and before, when there was nothing to find."""
+    parts = []
+    for r in readings:
+        main, placebo = r.adjusted.main, r.placebo
+        before = f"{placebo.low:+,.0f} to {placebo.high:+,.0f}" if placebo else "no placebo, the data begin too late"
+        parts.append(
+            f"campaign {r.campaign_id}: adjusted {main.low:+,.0f} to {main.high:+,.0f} of sales per customer reached; "
+            f"before it began {before}, of which up to {r.worth:,.0f} either way would be too small to act on"
+        )
+    return f"Placebo: {'; '.join(parts)}."
 
 
 def not_proven(
@@ -239,32 +286,54 @@ def not_proven(
     margin: float | None,
     confidence: float,
 ) -> pd.DataFrame:
-    """The fixed row of a campaign whose effect is not known: what is credited, and what would settle it.
+    """The fixed row of a campaign whose effect is not identified: what is credited, and what would settle it.
 
     Returns:
-        ``campaign_id, verdict, credited_sales`` (of those who answered, while it ran: not proven), ``hold_back``
-        (customers to hold back by lot next time: half of the reached), ``detectable`` (smallest effect on sales per
-        customer that such a lottery finds, 80 % power), ``break_even_sales`` (per contact; missing until cost and
-        margin are stated), ``failed``.
+        ``campaign_id, verdict, credited_sales`` (of those who answered, while it ran: not proven), ``adjusted_low,
+        adjusted_high`` (lowest and highest adjusted estimate, of models and of whom they speak for: not proven
+        either), ``hold_back`` (customers to hold back by lot next time: half of the reached), ``detectable`` (smallest
+        effect on sales per customer that such a lottery finds, 80 % power), ``break_even_sales`` (per contact;
+        missing until cost and margin are stated), both as shares of what the reached spent in as many days before
+        (``detectable_share, break_even_share``), ``failed``. Campaigns that can be read are left out.
     """
-    rows = []
-    for reading, campaign in zip(readings, campaigns, strict=True):
-        sales = spend(transactions, campaign.during, pd.Series(reading.reached_ids, dtype="str"))["sales"]
-        credited = spend(transactions, campaign.during, answered(responses, campaign))["sales"].sum()
-        half = len(sales) // 2
-        rows.append(
-            {
-                "campaign_id": campaign.campaign_id,
-                "verdict": reading.verdict,
-                "credited_sales": float(credited) if len(responses) else np.nan,
-                "hold_back": half,
-                "detectable": smallest_detectable(sales, len(sales) - half, half, confidence),
-                "break_even_sales": np.nan if cost is None or margin is None else break_even_sales(cost, margin),
-                "failed": "; ".join(reading.failed),
-            }
-        )
-    columns = ["campaign_id", "verdict", "credited_sales", "hold_back", "detectable", "break_even_sales", "failed"]
+    rows = [
+        _fixed_row(transactions, responses, reading, campaign, cost, margin, confidence)
+        for reading, campaign in zip(readings, campaigns, strict=True)
+        if reading.failed
+    ]
+    columns = ["campaign_id", "verdict", "credited_sales", "adjusted_low", "adjusted_high", "hold_back", "detectable"]
+    columns += ["detectable_share", "break_even_sales", "break_even_share", "failed"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _fixed_row(
+    transactions: ibis.Table,
+    responses: pd.DataFrame,
+    reading: NotRandomised,
+    campaign: Campaign,
+    cost: float | None,
+    margin: float | None,
+    confidence: float,
+) -> dict[str, Any]:
+    who = pd.Series(reading.reached_ids, dtype="str")
+    sales, before = (spend(transactions, seen, who)["sales"] for seen in (campaign.during, campaign.before))
+    usual, half = float(before.mean()) or np.nan, len(sales) // 2
+    detectable = smallest_detectable(sales, len(sales) - half, half, confidence) if half > 1 else np.nan
+    even = np.nan if cost is None or margin is None else break_even_sales(cost, margin)
+    credited = spend(transactions, campaign.during, answered(responses, campaign))["sales"].sum()
+    return {
+        "campaign_id": campaign.campaign_id,
+        "verdict": reading.verdict,
+        "credited_sales": float(credited) if len(responses) else np.nan,
+        "adjusted_low": reading.adjusted.range[0],
+        "adjusted_high": reading.adjusted.range[1],
+        "hold_back": half,
+        "detectable": detectable,
+        "detectable_share": detectable / usual,
+        "break_even_sales": even,
+        "break_even_share": even / usual,
+        "failed": "; ".join(reading.failed),
+    }
 
 
 def to_table(readings: Sequence[NotRandomised]) -> pd.DataFrame:
