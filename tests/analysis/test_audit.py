@@ -445,10 +445,11 @@ def test_only_weeks_that_the_data_fill_are_complete() -> None:
 
 
 def test_the_money_read_is_the_money_set_aside_and_the_money_analysed(audit_text) -> None:
-    rows = [HEADER, SOUND, [*SOUND[:2], "bad", "0.1"], ["k1", "A"], [*SOUND[:3], "0.2"]]
+    nobodys = ["", "A", "2025-01-01", "7.7"]
+    rows = [HEADER, SOUND, [*SOUND[:2], "bad", "0.1"], ["k1", "A"], [*SOUND[:3], "0.2"], nobodys]
     bridge = audit_report.money_bridge(audit_text(as_csv(rows)))
-    assert bridge["rows"].to_list() == [3, 1, 2]
-    assert bridge["amount"].to_list() == [5.3, 0.1, 5.2]
+    assert bridge["rows"].to_list() == [4, 1, 1, 2]
+    assert bridge["amount"].to_list() == [13.0, 7.7, 0.1, 5.2]
 
 
 def test_the_demo_customers_pass_whole() -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from segmentkit.analysis import campaigns, experiments, randomised, roi
+from segmentkit.analysis import outcomes as lottery
 from segmentkit.analysis.simulate import COST_PER_CONTACT, generate_shop
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.runs import connect
@@ -362,9 +363,9 @@ def shop_test() -> randomised.Test:
     return read_shop(SHOP.tables["contacts"])[0]
 
 
-def collect_shop(contacts: pd.DataFrame, cost: float | None = None, **plan: object) -> randomised.Outcomes:
+def collect_shop(contacts: pd.DataFrame, cost: float | None = None, **plan: object) -> lottery.Outcomes:
     frozen = SHOP.truth.rename(columns={"kind": "segment_key"}).assign(campaign_id="autumn")
-    return randomised.collect(
+    return lottery.collect(
         connect().create_table(f"experiments_{next(NUMBER)}", SHOP.tables["transactions"]),
         SHOP.tables["assignments"],
         contacts,
@@ -388,7 +389,7 @@ def test_a_campaign_by_lot_is_read_with_its_own_cost_and_margin(shop_test: rando
     assert overall["net_benefit_low"] < SHOP.net_benefit < overall["net_benefit_high"]
     assert shop_test.money_from == f"Margin: measured; cost of a contact: {COST_PER_CONTACT:g}, stated by the source."
     assert shop_test.label == ""
-    assert shop_test.title.startswith("campaign autumn: extra profit per customer mailed, likely between ")
+    assert shop_test.title.startswith("Campaign autumn, mailed: extra profit per customer likely between ")
     assert "none" in set(shop_test.table["segment_key"]), "customers without a frozen segment stay in the count"
     assert shop_test.to_dict()["rows"][-1]["segment_key"] == "all"
 
@@ -413,10 +414,10 @@ def test_without_contacts_the_arm_called_held_back_is_the_control(shop_test: ran
 def test_the_control_is_the_arm_nobody_reached(named: list[str], reached: list[str], control: str | None) -> None:
     mine = pd.DataFrame({"customer_id": named, "arm": named})
     if control is not None:
-        assert randomised.control_arm(mine, pd.Series(reached, dtype="str"), "autumn") == control
+        assert lottery.control_arm(mine, pd.Series(reached, dtype="str"), "autumn") == control
         return
     with pytest.raises(DataError, match=r"campaign autumn: arms .* exactly one must be the control; check contacts"):
-        randomised.control_arm(mine, pd.Series(reached, dtype="str"), "autumn")
+        lottery.control_arm(mine, pd.Series(reached, dtype="str"), "autumn")
 
 
 def test_no_test_is_said_so() -> None:
@@ -500,7 +501,7 @@ def test_a_cost_that_varies_gives_fiellers_interval() -> None:
     table = outcomes(extra=30.0, segments="A", each=200)
     table["cost"] = 0.5 + 8.0 * (table["orders"] > 0)
     row = read(table, margin=0.4).loc["A"]
-    priced = roi.price(table, "mailed", None, 0.4)
+    priced = roi.price(table, "held back", None, 0.4)
     mine, theirs = (priced[priced["arm"] == arm] for arm in ("mailed", "held back"))
     assert theirs["spent"].eq(0).all(), "nobody held back costs anything"
     parts = mine["profit"].var() / len(mine), theirs["profit"].var() / len(theirs)

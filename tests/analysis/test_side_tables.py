@@ -63,7 +63,7 @@ def test_a_row_whose_currency_has_no_rate_is_set_aside_with_a_reason(tmp_path: P
     assert "add its rate to [exchange_rates]" in aside["mend"].iloc[0]
     assert checked.rows_read == checked.rows_kept + len(aside) == 5
     bridge = audit_report.money_bridge(checked).set_index("step")["amount"]
-    assert bridge["read from the source"] == bridge["set aside in quarantine"] + bridge["analysed"] == 34.0
+    assert bridge["read from the source"] == bridge["set aside for another reason"] + bridge["analysed"] == 34.0
 
 
 def test_without_rates_only_the_sources_own_currency_is_analysed(tmp_path: Path) -> None:

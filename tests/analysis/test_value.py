@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from segmentkit.analysis import value
 from segmentkit.analysis.features import FirstPurchases
-from segmentkit.errors import DataError
+from segmentkit.errors import DataError, ParameterError
 
 
 def test_equal_customers_are_not_concentrated() -> None:
@@ -126,3 +126,24 @@ def test_the_sentence_names_every_segment_with_its_shares() -> None:
     told = value.segments_sentence(table, {"A": "Frequent", "B": "Lapsed", "C": "Recent"})
     assert told.startswith("Segments: A (frequent) 33% of customers and ")
     assert told.count("of customers") == 3
+
+
+# --- growth, where somebody knows the market
+
+
+def test_growth_is_arithmetic_on_a_stated_market() -> None:
+    worth = pd.DataFrame(
+        {"segment_key": ["A", "B", "all"], "customers": [100, 50, 150], "sales_per_customer": [20.0, 4.0, 14.67]}
+    )
+    found = value.growth(worth, ["A 400", " B 50 "])
+    assert found["segment_key"].tolist() == ["A", "B"]
+    assert found["share_of_market"].tolist() == [0.25, 1.0]
+    assert found["potential_sales"].tolist() == [6000.0, 0.0]
+    assert value.growth(worth, []).empty
+
+
+@pytest.mark.parametrize("text", ["C 400", "all 400", "A", "A many", "A 1.5", "A 99", "400 A", ""])
+def test_a_market_that_cannot_be_is_refused(text: str) -> None:
+    worth = pd.DataFrame({"segment_key": ["A", "all"], "customers": [100, 100], "sales_per_customer": [20.0, 20.0]})
+    with pytest.raises(ParameterError, match="market_sizes holds"):
+        value.growth(worth, [text])

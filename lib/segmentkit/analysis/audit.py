@@ -47,6 +47,7 @@ class Checked:
         attributes: attribute columns and the basis each belongs to.
         money_read: sum of ``amount`` over every readable row, where the table has amounts.
         money_kept: the same over the rows kept.
+        money_nobodys: the same over the rows set aside because they have no customer.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Checked:
     attributes: dict[str, str]
     money_read: float | None
     money_kept: float | None
+    money_nobodys: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,16 @@ def check_table(
     bad = marked.filter(marked.failed_rule.notnull()).select("row_number", "failed_rule")
     bad = bad.join(raw, "row_number").order_by("row_number").execute()
     _stop_on_direct_identifiers(name, kept)
-    money = "amount" in marked.columns
-    counts = (
-        marked.aggregate(
-            rows=marked.count(),
-            kept=marked.failed_rule.isnull().sum(),
-            money_read=exact_sum(marked.amount) if money else ibis.null("float64"),
-            money_kept=exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None))
-            if money
-            else ibis.null("float64"),
-        )
-        .execute()
-        .iloc[0]
-    )
+    sums = {}
+    if money := "amount" in marked.columns:
+        nobodys = marked.failed_rule == "customer_id is missing"
+        sums = {
+            "money_read": exact_sum(marked.amount),
+            "money_kept": exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None)),
+            "money_nobodys": exact_sum(nobodys.ifelse(marked.amount, None)),
+        }
+    kept_rows = marked.failed_rule.isnull().sum()
+    counts = marked.aggregate(rows=marked.count(), kept=kept_rows, **sums).execute().fillna(0).iloc[0]
     return Checked(
         name=name,
         kept=kept.select(*(c.name for c in columns)),
@@ -124,8 +123,9 @@ def check_table(
         rows_read=int(counts["rows"]) + len(unreadable),
         rows_kept=int(counts["kept"] or 0),
         attributes=attributes,
-        money_read=float(counts["money_read"] or 0) if money else None,
-        money_kept=float(counts["money_kept"] or 0) if money else None,
+        money_read=float(counts["money_read"]) if money else None,
+        money_kept=float(counts["money_kept"]) if money else None,
+        money_nobodys=float(counts["money_nobodys"]) if money else None,
     )
 
 

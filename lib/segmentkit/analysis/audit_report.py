@@ -144,15 +144,16 @@ def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
 
 def money_bridge(transactions: Checked) -> pd.DataFrame:
     """From the money read to the money analysed: ``step, rows, amount``; the first is the sum of the others."""
-    read, kept = transactions.money_read or 0.0, transactions.money_kept or 0.0
-    unreadable = int(transactions.quarantined["rule"].str.startswith("unreadable").sum())
+    read, kept, nobodys = (
+        sum_ or 0.0 for sum_ in (transactions.money_read, transactions.money_kept, transactions.money_nobodys)
+    )
+    rules = transactions.quarantined["rule"]
+    lines = transactions.rows_read - int(rules.str.startswith("unreadable").sum())
+    without = int((rules == "customer_id is missing").sum())
     rows = [
-        ("read from the source", transactions.rows_read - unreadable, read),
-        (
-            "set aside in quarantine",
-            transactions.rows_read - unreadable - transactions.rows_kept,
-            round(read - kept, 4),
-        ),
+        ("read from the source", lines, read),
+        ("set aside: no customer", without, nobodys),
+        ("set aside for another reason", lines - without - transactions.rows_kept, round(read - kept - nobodys, 4)),
         ("analysed", transactions.rows_kept, kept),
     ]
     return pd.DataFrame(rows, columns=["step", "rows", "amount"])

@@ -68,6 +68,18 @@ def choose(campaigns: pd.DataFrame, contacts: pd.DataFrame, wanted: Sequence[str
     return sorted((known[name] for name in (list(wanted) or readable[:3])), key=lambda c: (c.start, c.campaign_id))
 
 
+def by_design(chosen: Sequence[Campaign], assignments: pd.DataFrame) -> tuple[list[Campaign], list[Campaign]]:
+    """Campaigns whose customers were drawn by lot, and those that chose theirs."""
+    drawn = set(assignments["campaign_id"])
+    return [c for c in chosen if c.campaign_id in drawn], [c for c in chosen if c.campaign_id not in drawn]
+
+
+def rehearsal(seen: Window, days: int) -> Campaign:
+    """The last days of the data as if a campaign had run in them, at most half of the data: to plan by."""
+    days = min(days, seen.days // 2)
+    return Campaign("planned", seen.as_of - timedelta(days=days), seen.as_of - timedelta(days=1), "planned")
+
+
 def _campaign(row: Any) -> Campaign:
     design = getattr(row, "design", None)
     stated = design if isinstance(design, str) and design else "not stated"

@@ -146,7 +146,7 @@ def read_test(
     Raises:
         DataError: an arm is empty.
     """
-    priced = roi.price(outcomes, treated, cost_per_contact, margin_rate)
+    priced = roi.price(outcomes, control, cost_per_contact, margin_rate)
     groups = [*priced.groupby("segment_key"), ("all", priced)]
     rows = [_read_one(str(key), part, treated, control, confidence) for key, part in groups]
     if _shares_differ(outcomes):
@@ -183,7 +183,7 @@ def _read_one(key: str, part: pd.DataFrame, treated: str, control: str, confiden
         plain = compare(mine, theirs, "sales", confidence)
         row["variance_cut"] = 1 - (float(str(row["sales_error"])) / plain.error) ** 2
     if "net" in part.columns:
-        row |= _means("net_benefit", mine, theirs, confidence, enough, past)
+        row |= {"cost": float(mine["spent"].mean())} | _means("net_benefit", mine, theirs, confidence, enough, past)
         row |= roi.ratio(mine, theirs, confidence, past) if enough else roi.NO_RATIO
     return row
 
@@ -260,6 +260,21 @@ def stated(value: Sequence[float]) -> float | None:
     if len(value) > 1:
         raise ParameterError(f"{list(value)}; give one figure, as a list of one, or leave the list empty")
     return float(value[0]) if value else None
+
+
+def stated_each(parameter: str, texts: Sequence[str], example: str) -> dict[str, int]:
+    """Whole numbers by name, given as texts such as ``email 500``.
+
+    Raises:
+        ParameterError: not ``NAME NUMBER``.
+    """
+    found = {}
+    for text in texts:
+        name, _, number = text.strip().rpartition(" ")
+        if not name or not number.isdigit():
+            raise ParameterError(f"{parameter} holds {text!r}; write a name and a whole number, e.g. {example}")
+        found[name.strip()] = int(number)
+    return found
 
 
 def break_even_sentence(currency: str) -> str:

@@ -7,6 +7,7 @@ proved for independent increments; sales of the same customers add up with posit
 bound less often (Slepian 1962), so that it errs on the safe side here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +18,8 @@ from scipy import stats
 
 from segmentkit.analysis.campaigns import Campaign, spend
 from segmentkit.analysis.features import Window
+from segmentkit.analysis.outcomes import Outcomes
+from segmentkit.analysis.randomised import slug
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,22 @@ class Looks:
     """A test as it would have been seen week by week.
 
     Attributes:
+        campaign_id: the campaign.
+        arm: the treated arm.
         table: ``days, estimate, low, high`` (sales per customer so far, an interval for one look) and ``always_low,
             always_high`` (for any number of looks).
         sentence: what would have been said too early, and what may be said.
     """
 
+    campaign_id: str
+    arm: str
     table: pd.DataFrame
     sentence: str
+
+    @property
+    def slug(self) -> str:
+        """Campaign and arm as a file is named."""
+        return slug(self.campaign_id, self.arm)
 
 
 def mixture_bound(variance: np.ndarray, planned: float, confidence: float) -> np.ndarray:
@@ -73,10 +85,25 @@ def weekly(
     always = mixture_bound(table["variance"].to_numpy(), float(table["variance"].iloc[-1]), confidence)
     table = table.assign(low=table["estimate"] - once, high=table["estimate"] + once)
     table = table.assign(always_low=table["estimate"] - always, always_high=table["estimate"] + always)
-    return Looks(table, _sentence(table, campaign.campaign_id))
+    return Looks(campaign.campaign_id, treated, table, _sentence(table, f"{campaign.campaign_id}, {treated}"))
 
 
-def _sentence(table: pd.DataFrame, campaign_id: str) -> str:
+def watch(transactions: ibis.Table, tests: Sequence[Outcomes], confidence: float) -> list[Looks]:
+    """Every treated arm of every campaign decided by lot, week by week."""
+    return [
+        weekly(transactions, one.campaign, one.of(arm), arm, one.control, confidence)
+        for one in tests
+        for arm in one.arms
+    ]
+
+
+def to_table(watched: Sequence[Looks]) -> pd.DataFrame:
+    """All looks below one another."""
+    parts = [one.table.assign(campaign_id=one.campaign_id, arm=one.arm) for one in watched]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"campaign_id": pd.Series(dtype="str")})
+
+
+def _sentence(table: pd.DataFrame, name: str) -> str:
     early = table.iloc[:-1]
     hasty = int(((early["low"] > 0) | (early["high"] < 0)).sum())
     sound = int(((table["always_low"] > 0) | (table["always_high"] < 0)).sum())
@@ -86,6 +113,6 @@ def _sentence(table: pd.DataFrame, campaign_id: str) -> str:
         else f"{sound} of the {len(table)} looks would have allowed it to be stopped"
     )
     return (
-        f"Campaign {campaign_id}, looked at {len(table)} times: an interval made for one look excludes no effect "
+        f"Campaign {name}, looked at {len(table)} times: an interval made for one look excludes no effect "
         f"{hasty} times before the end; by the interval that allows for looking, {told}."
     )

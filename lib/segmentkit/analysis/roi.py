@@ -10,7 +10,7 @@ from segmentkit.analysis.shrinkage import shrink
 NO_RATIO = {"roi": np.nan, "roi_low": np.nan, "roi_high": np.nan, "roi_unbounded": False}
 
 
-def price(outcomes: pd.DataFrame, treated: str, cost: float | None, rate: float | None) -> pd.DataFrame:
+def price(outcomes: pd.DataFrame, control: str, cost: float | None, rate: float | None) -> pd.DataFrame:
     """Add ``profit``, ``spent`` and ``net`` to every customer, as far as margin and cost are known.
 
     Measured ``margin`` and ``cost`` columns come before the rate and the cost somebody states; nobody in the control
@@ -23,7 +23,7 @@ def price(outcomes: pd.DataFrame, treated: str, cost: float | None, rate: float 
         table["profit"] = table["sales"] * rate
     if "cost" in table.columns or cost is not None:
         spent = table["cost"] if "cost" in table.columns else pd.Series(cost, index=table.index, dtype=float)
-        table["spent"] = spent.where(table["arm"] == treated, 0.0)
+        table["spent"] = spent.where(table["arm"] != control, 0.0)
     if {"profit", "spent"} <= set(table.columns):
         table["net"] = table["profit"] - table["spent"]
     return table
@@ -113,6 +113,16 @@ def profit_by_cost(estimate: float, error: float, cost: float) -> pd.DataFrame:
     """
     costs = np.linspace(0, max(4 * cost, estimate + cost + 4 * error), 81)
     return pd.DataFrame({"cost": costs, "chance": stats.norm.cdf((estimate + cost - costs) / error)})
+
+
+def chance_sentence(name: str, row: pd.Series) -> str:
+    """The chance that a campaign paid at its cost, and the cost at which it is even."""
+    if pd.isna(row["net_benefit_error"]):
+        return f"{name}: too few buyers for a chance of profit."
+    chance = stats.norm.cdf(row["net_benefit"] / row["net_benefit_error"])
+    even = row["net_benefit"] + row["cost"]
+    told = f"it is even at {even:,.2f}" if even > 0 else "no cost above nothing would have been even"
+    return f"{name}: at {row['cost']:,.2f} a customer the chance of a profit is {chance:.0%} (flat prior); {told}."
 
 
 def per_extra_buyer(row: pd.Series, cost: float) -> str:

@@ -15,7 +15,8 @@ import pandas as pd
 from segmentkit.analysis.campaigns import Campaign, frozen_segments, spend
 from segmentkit.analysis.experiments import sample_ratio
 from segmentkit.analysis.features import Window
-from segmentkit.analysis.randomised import Outcomes, Test, read
+from segmentkit.analysis.outcomes import Outcomes
+from segmentkit.analysis.randomised import Test, read
 
 
 @dataclass(frozen=True)

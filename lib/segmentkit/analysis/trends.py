@@ -148,13 +148,16 @@ def lessons(tests: Sequence[Mapping[str, Any]], frozen: pd.DataFrame, segments: 
         ``campaign_id, then, now, word, low, high, lesson``; money per customer, ``now`` empty where none matches.
     """
     today, rows = segments.set_index("customer_id")["segment_key"], []
+    named = [test["campaign_id"] for test in tests]
     for test in tests:
+        several = named.count(test["campaign_id"]) > 1
+        name = f"{test['campaign_id']} ({test['arm']})" if several else str(test["campaign_id"])
         own = frozen[frozen["campaign_id"] == test["campaign_id"]].set_index("customer_id")["segment_key"]
         same = translate(own, today)
         prefix = str(test["value"]).removesuffix("_difference")
         for row in test["rows"]:
             if row["segment_key"] != "all" and test["ratio_fits"]:
-                rows.append(_lesson(test["campaign_id"], row, prefix, same.get(row["segment_key"], "")))
+                rows.append(_lesson(name, row, prefix, same.get(row["segment_key"], "")))
     return pd.DataFrame(rows, columns=LESSON_COLUMNS)
 
 

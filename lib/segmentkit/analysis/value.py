@@ -1,13 +1,14 @@
 """Observed value: who brings the money, how concentrated it is, and what the data can say about lifetime value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from segmentkit.analysis.experiments import stated_each
 from segmentkit.analysis.features import FirstPurchases
-from segmentkit.errors import DataError
+from segmentkit.errors import DataError, ParameterError
 
 PERCENT = ("share_of_customers", "share_of_sales")
 DECIMALS = {"sales": 0, "sales_per_customer": 2, "orders_per_customer": 1}
@@ -90,6 +91,32 @@ def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     table["share_of_customers"] = table["customers"] / len(joined)
     table["share_of_sales"] = table["sales"] / joined["monetary"].sum()
     return table
+
+
+def growth(worth: pd.DataFrame, sizes: Sequence[str]) -> pd.DataFrame:
+    """What each segment could grow to, where the analyst knows its market.
+
+    Args:
+        worth: from ``by_segment``.
+        sizes: customers of the whole market, one text a segment: ``A 12000``.
+
+    Returns:
+        ``segment_key, customers, market, share_of_market, potential_sales``: sales of customers not yet won, if they
+        bought like those who are; assumed, not measured. Segments not named are left out.
+
+    Raises:
+        ParameterError: not ``LETTER NUMBER``, an unknown segment, or a market smaller than its customers.
+    """
+    known, rows = worth.set_index("segment_key"), []
+    for key, market in stated_each("market_sizes", sizes, "A 12000").items():
+        if key not in known.index.drop("all") or market < known.loc[key, "customers"]:
+            raise ParameterError(
+                f"market_sizes holds '{key} {market}'; write the letter of a segment and at least its customers now"
+            )
+        row = known.loc[key]
+        left = (market - row["customers"]) * row["sales_per_customer"]
+        rows.append((key, row["customers"], market, row["customers"] / market, left))
+    return pd.DataFrame(rows, columns=["segment_key", "customers", "market", "share_of_market", "potential_sales"])
 
 
 def segments_sentence(values: pd.DataFrame, names: Mapping[str, str]) -> str:

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from segmentkit.analysis.peeking import Looks
 from segmentkit.analysis.randomised import Test
+from segmentkit.analysis.roi import profit_by_cost
 from segmentkit.analysis.targeted import NotRandomised
 from segmentkit.display import style
 
@@ -72,7 +74,10 @@ def before_and_during(readings: Sequence[NotRandomised], currency: str) -> Figur
 def forest(
     table: pd.DataFrame, value: str, *, unit: str, title: str, truth: Mapping[str, float] | None = None
 ) -> Figure:
-    """One line a segment with its interval and a word; ``truth`` marks what was planted in simulated data."""
+    """One line a segment with its interval and a word; a hollow diamond is the shrunk estimate.
+
+    ``truth`` marks what was planted in simulated data.
+    """
     prefix = value.removesuffix("_difference")
     shown = table.iloc[::-1].reset_index(drop=True)
     made, ax = style.figure(0.52 * len(shown) + 1.7)
@@ -82,12 +87,15 @@ def forest(
         if pd.notna(low):
             ax.plot([low, high], [position] * 2, color=style.colour(index), lw=2.4)
             ax.plot(row[value], position, marker="D" if index else "o", color=style.colour(index), ms=8)
+            shrunk = row.get(f"{prefix}_shrunk", np.nan)
+            ax.plot(shrunk, position, marker="D", mfc="white", mec=style.INK, ms=6, ls="")
         if truth is not None:
             ax.plot(truth[row["segment_key"]], position, marker="|", color=style.COLOURS[1], ms=20, mew=2.5)
         ax.annotate(row["word"], (1.01, position), xycoords=("axes fraction", "data"), va="center", fontsize=9.5)
     ax.axvline(0, color=style.INK, lw=1)
     labels = [f"{row.segment_key}  ({row.treated:,} against {row.control:,})" for row in shown.itertuples()]
-    note = "; orange: planted" if truth is not None else ""
+    note = "; hollow: shrunk towards the mean" if f"{prefix}_shrunk" in table.columns else ""
+    note += "; orange: planted" if truth is not None else ""
     ax.set(yticks=range(len(shown)), yticklabels=labels, xlabel=f"{unit}{note}", ylim=(-0.6, len(shown) - 0.4))
     style.title(made, title)
     return made
@@ -96,7 +104,7 @@ def forest(
 def test_forest(test: Test, currency: str) -> Figure:
     """A test's forest; simulated ones say so in the title and mark what was planted."""
     what = "net benefit" if test.value == "net_benefit" else "extra sales"
-    unit = f"{what} per customer {test.arm}, {currency}"
+    unit = f"{what} per customer treated, {currency}"
     return forest(test.table, test.value, unit=unit, title=test.title, truth=test.truth)
 
 
@@ -114,4 +122,49 @@ def break_even(currency: str) -> Figure:
     ax.set(xlim=(0, 0.8), ylim=(0, None), xlabel="margin as a share of sales")
     ax.set_ylabel(f"extra sales per {currency} of cost, {currency}")
     style.title(made, f"At a margin of 20 % each {currency} spent must bring {1 / 0.2:.2f} {currency} of extra sales")
+    return made
+
+
+def looks(found: Looks, currency: str) -> Figure:
+    """The running difference in sales, with the interval for one look and the one for any number of looks."""
+    table = found.table
+    made, ax = style.figure(3.8)
+    ax.fill_between(table["days"], table["always_low"], table["always_high"], color=style.COLOURS[5], alpha=0.3, lw=0)
+    ax.plot(table["days"], table["low"], table["days"], table["high"], color=style.COLOURS[1], lw=1.2, ls="--")
+    ax.plot(table["days"], table["estimate"], color=style.COLOURS[0], marker="o", lw=2)
+    ax.axhline(0, color=style.INK, lw=1)
+    last = table.iloc[-1]
+    for y, text, colour in (
+        (last["always_high"], "for any number of looks", style.COLOURS[0]),
+        (last["high"], "for one look", style.COLOURS[1]),
+    ):
+        style.label_end(ax, last["days"], y, text, colour, up=False)
+    ax.set(xlabel="days since the start", ylabel=f"extra sales per customer so far, {currency}")
+    ax.set_xlim(0, last["days"] * 1.28)
+    sound = int(((table["always_low"] > 0) | (table["always_high"] < 0)).sum())
+    told = f"{sound} of {len(table)} looks" if sound else "no look"
+    style.title(made, f"Campaign {found.campaign_id}, {found.arm}: {told} would have allowed it to be stopped")
+    return made
+
+
+def profit_chance(tests: Sequence[Test], currency: str) -> Figure:
+    """Probability of a profit as a function of what a customer costs; the cost as it was is marked."""
+    made, ax = style.figure(3.6)
+    rows = [(test, test.overall) for test in tests if pd.notna(test.overall["net_benefit_error"])]
+    chances = []
+    for index, (test, row) in enumerate(rows):
+        curve = profit_by_cost(row["net_benefit"], row["net_benefit_error"], row["cost"])
+        chances.append(float(np.interp(row["cost"], curve["cost"], curve["chance"])))
+        ax.plot(curve["cost"], curve["chance"], color=style.colour(index), lw=2)
+        ax.plot(row["cost"], chances[-1], marker=style.marker(index), color=style.colour(index), ms=8)
+        height = 0.62 - 0.14 * index  # one below another, so that labels of near curves do not meet
+        at = curve["cost"][(curve["chance"] - height).abs().idxmin()]
+        ax.annotate(test.name, (at, height), xytext=(7, 0), textcoords="offset points", color=style.colour(index))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set(xlim=(0, None), ylim=(0, 1.04), xlabel=f"cost per customer treated, {currency}")
+    ax.set_ylabel("chance of a profit (flat prior)")
+    told = ", ".join(
+        f"{test.campaign_id} {test.arm} {share:.0%}" for (test, _), share in zip(rows, chances, strict=True)
+    )
+    style.title(made, f"Chance that it paid, at the cost as it was: {told or 'too few buyers to tell'}")
     return made

@@ -63,6 +63,10 @@ def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
     """The cards of page one, in the order in which a team decides; a stage that did not run has none."""
     makers = (("validated", _segments), ("explored", _value), ("measured", _campaigns), ("data", _data))
     cards = [maker(found, money) for stage, maker in makers if found[stage]]
+    if found["measured"].get("budget"):
+        cards.insert(-1, _spending(found, money))
+    if found["measured"].get("answers"):
+        cards.insert(0, _asked(found))
     kind = found["monitored"].get("kind", "none")
     if kind == "none":
         return cards
@@ -125,7 +129,7 @@ def _campaigns(found: dict[str, Any], money: Money) -> dict[str, Any]:
     question, link = "What did the campaigns bring?", "record_05_roi_measurement.html"
     readable = [test for test in measured["tests"] if test["ratio_fits"]]
     if readable:
-        return _tested(readable[0], question, link, money)
+        return _tested(readable, measured, question, link, money)
     if measured["readings"]:
         lost = [r for r in measured["readings"] if r["verdict"] == "not identified"]
         before = [r for r in measured["readings"] if r["before_low"] > 0]
@@ -139,21 +143,64 @@ def _campaigns(found: dict[str, Any], money: Money) -> dict[str, Any]:
     return _card(question, "Nothing can be said.", sure, [measured["lifetime"]], link, "cannot")
 
 
-def _tested(test: dict[str, Any], question: str, link: str, money: Money) -> dict[str, Any]:
+def _tested(
+    tests: list[dict[str, Any]], measured: dict[str, Any], question: str, link: str, money: Money
+) -> dict[str, Any]:
+    told = {_name(test): _result(test, money) for test in tests}
+    open_ = [name for name, (sure, _) in told.items() if not sure]
+    answers = [f"{name[:1].upper()}{name[1:]}: {words}." for name, (sure, words) in told.items() if sure]
+    if len(tests) == 1 and open_:
+        answers = [f"Cannot tell yet: {told[open_[0]][1]}."]
+    elif open_:
+        answers.append(f"Cannot tell yet: {'; '.join(open_)}.")
+    words = [f"{row['word']} {row['segment_key']} ({_name(t)})" for t in tests for row in t["rows"] if _told(row)]
+    sure = f"decided by lot, so the differences are the campaigns'. By segment: {', '.join(words) or 'test more'}."
+    lost = [r["campaign_id"] for r in measured["readings"] if r["verdict"] == "not identified"]
+    sure += f" Not identified: {', '.join(lost)}." if lost else ""
+    figures = [t["sentence"] for t in tests] + [t["shrunk"] for t in tests if t["shrunk"]]
+    good = any(
+        row["word"] in {"scale", "sells more"} for t in tests for row in t["rows"] if row["segment_key"] == "all"
+    )
+    return _card(question, " ".join(answers), sure, figures, link, "good" if good else "cannot")
+
+
+def _name(test: dict[str, Any]) -> str:
+    return f"{test['campaign_id']}, {test['arm']}"
+
+
+def _told(row: dict[str, Any]) -> bool:
+    return row["segment_key"] != "all" and row["word"] not in {"test more", "cannot tell"}
+
+
+def _result(test: dict[str, Any], money: Money) -> tuple[bool, str]:
+    """Whether all customers together can be told, and what there is to say."""
     row = next(row for row in test["rows"] if row["segment_key"] == "all")
     prefix = test["value"].removesuffix("_difference")
     what = "extra profit" if test["value"] == "net_benefit" else "extra sales"
     low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
     if low is None:
-        answer = "Cannot tell, because too few customers bought."
-    elif low <= 0 <= high:
-        answer = f"Cannot tell yet: {what} per customer {test['arm']}, likely between {money(low)} and {money(high)}."
-    else:
-        answer = f"{what.capitalize()} per customer {test['arm']}, likely between {money(low)} and {money(high)}."
-    words = ", ".join(f"{r['segment_key']} {r['word']}" for r in test["rows"] if r["segment_key"] != "all")
-    sure = f"decided by lot, so the difference is the campaign's. By segment: {words}."
-    tone = "good" if low is not None and low > 0 else "cannot"
-    return _card(question, answer, sure, [test["sentence"]], link, tone)
+        return False, "too few customers bought"
+    return not low <= 0 <= high, f"{what} per customer likely between {money(low)} and {money(high)}"
+
+
+def _asked(found: dict[str, Any]) -> dict[str, Any]:
+    asked, answers = found["data"]["asked"], found["measured"]["answers"]
+    question = f"{asked['objective'].rstrip('.?')}: did it work?" if asked["objective"] else "Was the target reached?"
+    tone = "good" if any(": reached." in one for one in answers) else "cannot"
+    sure = "one figure and one target, stated before the results; judged by the interval, not by the point."
+    return _card(
+        question[0].upper() + question[1:], " ".join(answers), sure, [], "record_05_roi_measurement.html", tone
+    )
+
+
+def _spending(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    measured = found["measured"]
+    answer, _, rest = measured["budget"].partition(". ")
+    sure = rest or "judged on customers that had no part in the choice."
+    figures = [measured["targeting"]]
+    return _card(
+        "Where should the next money go?", f"{answer.rstrip('.')}.", sure, figures, "record_05_roi_measurement.html"
+    )
 
 
 def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
@@ -186,12 +233,14 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
             )
             break
     for test in found["measured"].get("tests", []):
-        unsure = {"cannot tell", "too few buyers to tell"}
+        unsure = {"cannot tell", "test more"}
         open_ones = [r["segment_key"] for r in test["rows"] if r["word"] in unsure and r["segment_key"] != "all"]
         if open_ones:
             steps.append(
-                f"Repeat {test['campaign_id']} with more customers in {', '.join(open_ones)}: these could not be told."
+                f"Repeat {_name(test)} with more customers in {', '.join(open_ones)}: these could not be told."
             )
+    if plan := found["validated"].get("plan"):
+        steps.append(f"{plan} {found['validated']['drawn']} The draw is tables/next_assignment.parquet.")
     weak = [row["segment_key"] for row in found["validated"].get("segments", []) if row["fails"]]
     if weak:
         steps.append(f"Do not plan on {', '.join(weak)} alone; try fewer segments with own_k.")

@@ -177,7 +177,7 @@ def _second(cell: _Cell) -> list[str]:
 
 
 def _cell_offences(cell: _Cell) -> list[str]:
-    count, most = len(cell.lines), 20 if cell.number in {2, 3} else 12
+    count, most = len(cell.lines), {2: 30, 3: 30}.get(cell.number, 12)
     unread, magic = cell.is_code and not cell.nodes, any(line[0] in "%!" for line in cell.lines)
     rules = {
         "it holds outputs; run `segmentkit tidy`": bool(cell.content.get("outputs")),

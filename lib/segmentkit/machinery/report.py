@@ -25,6 +25,8 @@ STAGES = {
     "measured": "05_roi_measurement",
     "monitored": "07_monitoring",
 }
+# where the money bridge rests; the steps between are what was taken off
+STOPS = ("read from the source", "analysed", "in the window", "in the segments")
 
 
 def write_report(folder: Path) -> Path:
@@ -48,6 +50,10 @@ def write_report(folder: Path) -> Path:
         )
         write_text(report / f"segment_{segment['key']}.html", page)
     _write_records(folder, manifest, render)
+    if measured := found["measured"]:
+        rows, bridge = measured["statement"], measured["bridge"]
+        page = render("finance.html.j2", title="Money", rows=rows, bridge=bridge, stops=STOPS, told=measured["sources"])
+        write_text(report / "finance.html", page)
     page_one = render(
         "index.html.j2",
         title="Page one",
@@ -60,6 +66,7 @@ def write_report(folder: Path) -> Path:
         readings=found["measured"].get("readings", []),
         tests=found["measured"].get("tests", []),
         not_proven=found["measured"].get("not_proven", []),
+        measured=found["measured"],
         stages=_stages(folder, manifest),
         code=manifest["code"],
         notes=[*found["clustered"].get("name_notes", []), found["clustered"].get("code_note", "")],
@@ -99,6 +106,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
     ]
     keys = [row["key"] for row in segment_rows(found)]
     groups = {
+        "": [("finance.html", "Money")] if found["measured"] else [],
         "Segments": [(f"segment_{key}.html", key) for key in keys],
         "Records": [(f"record_{path.stem}.html", path.stem[:2]) for path in _executed(folder)],
     }
@@ -113,6 +121,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
         "verdict": found["validated"].get("verdict", ""),
         "groups": {name: pages for name, pages in groups.items() if pages},
         "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        "currency": currency,
         "money": lambda value: "–" if value is None else money_text(value, currency),
         "pct": _percent,
         "number": lambda value: "–" if pd.isna(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}",

@@ -1,0 +1,159 @@
+"""The statement for a finance reader: the ledger down to the segments, and every money figure with its source."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from segmentkit.analysis.acquisition import Acquisition
+from segmentkit.analysis.budget import Allocation
+from segmentkit.analysis.lifetime import Lifetime
+from segmentkit.analysis.randomised import Test
+
+DECIMALS = {"value": 2, "low": 2, "high": 2}
+COLUMNS = ["figure", "value", "low", "high", "source", "basis"]
+SOURCES = ("measured", "estimated", "not proven", "stated by the source", "assumed by you", "not known")
+Row = tuple[str, float | None, float | None, float | None, str, str]
+
+
+def bridge(read: Sequence[Mapping[str, Any]], in_window: float, by_segment: float) -> pd.DataFrame:
+    """From the money in the ledger to the money in the segments: ``step, amount``.
+
+    Args:
+        read: steps of 01, from the source to what is analysed.
+        in_window: sales in the days the segments look at.
+        by_segment: sales of all segments together.
+
+    Returns:
+        Every step; what is left at each stop is the stop before less what is named between them.
+    """
+    amounts = {row["step"]: float(row["amount"]) for row in read}
+    rows = [
+        *amounts.items(),
+        ("outside the days looked at", round(amounts["analysed"] - in_window, 4)),
+        ("in the window", in_window),
+        ("customers without a segment", round(in_window - by_segment, 4)),
+        ("in the segments", by_segment),
+    ]
+    return pd.DataFrame(rows, columns=["step", "amount"])
+
+
+def statement(
+    *,
+    worth: pd.DataFrame,
+    margin: str,
+    tests: Sequence[Test],
+    not_proven: pd.DataFrame,
+    outlook: Lifetime | None,
+    refused: str,
+    acquired: Acquisition | None,
+    no_cac: str,
+    allocation: Allocation | None,
+) -> pd.DataFrame:
+    """Every money figure of the run: ``figure, value, low, high, source, basis``.
+
+    ``source`` is one of ``SOURCES``; ``basis`` says where the figure comes from. A figure that is not known has a row
+    too: a blank would be filled with a wish.
+
+    Args:
+        worth: observed value by segment.
+        margin: where the margin comes from.
+        tests: campaigns by lot; simulated ones stay out.
+        not_proven: the fixed rows of campaigns whose effect is not identified.
+        outlook: lifetime value; None where refused.
+        refused: why it was.
+        acquired: acquisition cost; None where not known.
+        no_cac: why it is not.
+        allocation: the budget; None where nothing can be allocated.
+    """
+    rows = [
+        _row(f"sales of segment {one.segment_key}", one.sales, "purchases in the window") for one in worth.itertuples()
+    ]
+    rows += [_of_test(test, one) for test in tests for one in test.table.itertuples()]
+    rows += [row for one in not_proven.to_dict("records") for row in _of_unproven(one)]
+    rows += _of_lifetime(outlook, refused) + _of_acquisition(acquired, no_cac) + _of_budget(allocation)
+    if margin == "not known":
+        rows.append(_row("margin", None, "neither in the purchases nor stated", source="not known"))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _row(
+    figure: str, value: float | None, basis: str, *, source: str = "measured", of: Any = None, name: str = ""
+) -> Row:
+    """One line; the interval is taken from ``of`` by the name of its columns."""
+    low, high = (getattr(of, f"{name}_{end}") if of is not None else None for end in ("low", "high"))
+    return figure, value, low, high, source, basis
+
+
+def _of_test(test: Test, one: Any) -> Row:
+    what, prefix = ("net benefit", "net_benefit") if test.value == "net_benefit" else ("extra sales", "sales")
+    figure, basis = f"{what} per customer, {test.name}, {one.segment_key}", f"by lot; {test.money_from}"
+    if pd.isna(getattr(one, f"{prefix}_low")):
+        return _row(figure, None, one.why or "no interval", source="not known")
+    return _row(figure, getattr(one, test.value), basis, source="estimated", of=one, name=prefix)
+
+
+def _of_unproven(one: Mapping[str, Any]) -> list[Row]:
+    name, even = f"campaign {one['campaign_id']}", one["break_even_sales"]
+    known = pd.notna(even)
+    source, basis = ("assumed by you", "margin and cost") if known else ("not known", "margin or cost not stated")
+    adjusted = (f"adjusted effect on sales per customer, {name}", None, one["adjusted_low"], one["adjusted_high"])
+    return [
+        _row(f"credited sales, {name}", one["credited_sales"], "sales of those who answered", source="not proven"),
+        (*adjusted, "not proven", f"checks failed: {one['failed']}"),
+        _row(f"return on cost, {name}", None, "effect not identified", source="not known"),
+        _row(f"break-even sales per contact, {name}", even, basis, source=source),
+    ]
+
+
+def _of_lifetime(outlook: Lifetime | None, refused: str) -> list[Row]:
+    if outlook is None:
+        return [_row("lifetime value", None, refused, source="not known")]
+    held = outlook.check.verdict.partition(";")[0]
+    basis = f"BG/NBD and Gamma-Gamma, next {outlook.horizon_days} days, held against later purchases. {held}"
+    worth = f"{basis}. {outlook.margin_from}; discount {outlook.annual_discount:.0%} a year"
+    rows = []
+    for one in outlook.table.itertuples():
+        key = one.segment_key
+        rows.append(
+            _row(f"expected sales per customer, {key}", one.sales, basis, source="estimated", of=one, name="sales")
+        )
+        if pd.notna(one.value):
+            figure = f"lifetime value per customer, {key}"
+            rows.append(_row(figure, one.value, worth, source="estimated", of=one, name="value"))
+    return rows
+
+
+def _of_acquisition(acquired: Acquisition | None, no_cac: str) -> list[Row]:
+    if acquired is None:
+        return [_row("acquisition cost", None, no_cac, source="not known")]
+    name, basis = "acquisition cost per new customer", acquired.money_from
+    return [
+        _row(f"{name}, {one.channel}", one.cac, basis, source="stated by the source")
+        for one in acquired.channels.itertuples()
+    ]
+
+
+def _of_budget(allocation: Allocation | None) -> list[Row]:
+    if allocation is None or allocation.verdict == "not known":
+        why = "no campaign by lot with margin and cost" if allocation is None else allocation.sentence
+        return [_row("expected profit of the next campaign", None, why, source="not known")]
+    basis = "a campaign by lot, shrunk, at its costs"
+    plans = allocation.plans.assign(profit_low=allocation.plans["low"], profit_high=allocation.plans["high"])
+    return [
+        _row(f"expected profit, {one.plan}", one.profit, basis, source="estimated", of=one, name="profit")
+        for one in plans.itertuples()
+    ]
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows for the metrics, what is missing as None."""
+    found: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return found
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """How many figures come from where."""
+    counts = table["source"].value_counts()
+    parts = [f"{counts[source]} {source}" for source in SOURCES if source in counts]
+    return f"{len(table)} money figures: {', '.join(parts)}."

@@ -1,0 +1,132 @@
+"""The statement for a finance reader: every figure has a source, and the ledger adds up to the cent."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segmentkit.analysis import finance
+from segmentkit.analysis.experiments import SampleRatio
+from segmentkit.analysis.randomised import Test as Reading
+
+FAIR = SampleRatio({"mailed": 5, "held back": 5}, 0.9, True, "")
+WORTH = pd.DataFrame({"segment_key": ["A", "all"], "sales": [700.0, 1000.0]})
+UNPROVEN = {
+    "campaign_id": "8",
+    "credited_sales": 500.0,
+    "adjusted_low": -15.0,
+    "adjusted_high": 65.0,
+    "break_even_sales": np.nan,
+    "failed": "only 6.7 effective controls",
+}
+READ = [
+    {"step": "read from the source", "amount": 1000.30},
+    {"step": "set aside: no customer", "amount": 0.10},
+    {"step": "set aside for another reason", "amount": 0.20},
+    {"step": "analysed", "amount": 1000.00},
+]
+
+
+def test_the_bridge_comes_down_to_the_segments_to_the_cent() -> None:
+    bridge = finance.bridge(READ, 900.55, 900.50).set_index("step")["amount"]
+    stops = ["read from the source", "analysed", "in the window", "in the segments"]
+    assert [step for step in bridge.index if step in stops] == stops
+    total = bridge["read from the source"]
+    for step, amount in bridge.iloc[1:].items():
+        if step in stops:
+            assert total == pytest.approx(amount, abs=1e-9), step
+        else:
+            total -= amount
+    assert bridge["outside the days looked at"] == 99.45
+    assert bridge["customers without a segment"] == 0.05
+
+
+def reading(**figures: Any) -> Reading:
+    return Reading(
+        "autumn", "mailed", pd.DataFrame([{"segment_key": "all"} | figures]), FAIR, 1.0, 0, "Margin: measured."
+    )
+
+
+GIVEN: dict[str, Any] = {
+    "worth": WORTH,
+    "margin": "not known",
+    "tests": [],
+    "not_proven": pd.DataFrame(columns=list(UNPROVEN)),
+    "outlook": None,
+    "refused": "first purchases not observed",
+    "acquired": None,
+    "no_cac": "no acquisition costs",
+    "allocation": None,
+}
+
+
+def statement(**changed: Any) -> pd.DataFrame:
+    return finance.statement(**(GIVEN | changed)).set_index("figure")
+
+
+def test_what_is_not_known_has_a_row_and_a_reason() -> None:
+    table = statement()
+    unknown = table[table["source"] == "not known"]
+    assert unknown.index.tolist() == [
+        "lifetime value",
+        "acquisition cost",
+        "expected profit of the next campaign",
+        "margin",
+    ]
+    assert unknown["value"].isna().all()
+    assert unknown["basis"].str.len().min() > 10
+    assert table.loc["sales of segment A", ["value", "source"]].tolist() == [700.0, "measured"]
+    assert "margin" not in statement(margin="measured").index
+
+
+def test_every_figure_has_a_source_of_the_list() -> None:
+    money = reading(net_benefit=1.0, net_benefit_low=-0.5, net_benefit_high=2.5)
+    plain = reading(sales_difference=3.0, sales_low=1.0, sales_high=5.0)
+    table = statement(tests=[money, plain], not_proven=pd.DataFrame([UNPROVEN]))
+    assert set(table["source"]) <= set(finance.SOURCES)
+    few = reading(net_benefit=9.0, net_benefit_low=np.nan, net_benefit_high=np.nan, why="too few buyers")
+    [row] = finance.statement(**(GIVEN | {"tests": [few]})).query("basis == 'too few buyers'").to_dict("records")
+    assert (row["source"], np.isnan(row["value"])) == ("not known", True), "no figure without an interval"
+    row = table.loc["net benefit per customer, campaign autumn, mailed, all"]
+    assert row.tolist() == [1.0, -0.5, 2.5, "estimated", "by lot; Margin: measured."]
+    assert table.loc["extra sales per customer, campaign autumn, mailed, all", "low"] == 1.0
+
+
+def test_a_campaign_that_is_not_identified_gets_no_return() -> None:
+    table = statement(not_proven=pd.DataFrame([UNPROVEN]))
+    assert table.loc["return on cost, campaign 8", "source"] == "not known"
+    assert table.loc["credited sales, campaign 8", "source"] == "not proven"
+    adjusted = table.loc["adjusted effect on sales per customer, campaign 8"]
+    assert adjusted[["low", "high", "source"]].tolist() == [-15.0, 65.0, "not proven"]
+    assert "only 6.7 effective controls" in adjusted["basis"]
+    assert table.loc["break-even sales per contact, campaign 8", "source"] == "not known"
+    known = statement(not_proven=pd.DataFrame([UNPROVEN | {"break_even_sales": 4.0}]))
+    assert known.loc["break-even sales per contact, campaign 8", "source"] == "assumed by you"
+
+
+def test_lifetime_and_acquisition_say_what_they_rest_on() -> None:
+    lived = pd.DataFrame([{"segment_key": "all", "sales": 90.0, "sales_low": 80.0, "sales_high": 99.0, "value": 30.0,
+                           "value_low": 25.0, "value_high": 35.0}])  # fmt: skip
+    outlook: Any = SimpleNamespace(
+        table=lived, horizon_days=365, annual_discount=0.1, margin_from="Margin: measured",
+        check=SimpleNamespace(verdict="The level holds; furthest off are few"),
+    )  # fmt: skip
+    acquired: Any = SimpleNamespace(
+        channels=pd.DataFrame([{"channel": "search", "cac": 9.0}]), money_from="Cost: invoices."
+    )
+    table = statement(outlook=outlook, acquired=acquired)
+    row = table.loc["lifetime value per customer, all"]
+    assert row[["value", "low", "high", "source"]].tolist() == [30.0, 25.0, 35.0, "estimated"]
+    assert "The level holds. Margin: measured; discount 10% a year" in row["basis"]
+    cac = table.loc["acquisition cost per new customer, search"]
+    assert cac[["value", "source", "basis"]].tolist() == [9.0, "stated by the source", "Cost: invoices."]
+
+
+def test_the_statement_counts_its_sources_and_goes_into_the_metrics() -> None:
+    table = statement().reset_index()
+    assert finance.sentence(table) == "6 money figures: 2 measured, 4 not known."
+    records = finance.records(table)
+    assert records[0]["low"] is None
+    assert records[0]["value"] == 700.0
