@@ -1,5 +1,6 @@
 """The whole series on data with known truth: what was planted must be found."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from segmentkit.machinery.paths import notebook_path, notebooks_folder, project_
 from segmentkit.machinery.series import written_tables
 
 TRUTH = project_root() / "data" / "sample"
+# small tables that the sample shop does not have: its purchases carry their own margin, in one currency
+SWITCHED_OFF = {"margins", "exchange_rates"}
 
 
 def metrics(run: Path) -> dict[str, dict]:
@@ -23,6 +26,10 @@ def metrics(run: Path) -> dict[str, dict]:
 
 def manifest(run: Path) -> dict:
     return json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+
+
+def table(run: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(run / "tables" / f"{name}.parquet")
 
 
 def kinds(run: Path) -> pd.DataFrame:
@@ -36,7 +43,7 @@ def test_the_run_leaves_everything_it_promises(shop_run: Path) -> None:
         entry = manifest(shop_run)["stages"][stage]
         assert entry["status"] == "ok"
         assert entry["seconds"] > 0
-        assert set(entry["outputs"]) == set(written_tables(stage))
+        assert set(entry["outputs"]) == set(written_tables(stage)) - SWITCHED_OFF
         assert all((shop_run / "figures" / f"{name}.png").stat().st_size > 2000 for name in entry.get("figures", {}))
     assert (shop_run / "report" / "index.html").is_file()
     assert {p.name for p in shop_run.iterdir()} >= {"log.jsonl", "model.json", "parameters.yaml", "source.json"}
@@ -59,13 +66,111 @@ def test_segment_keys_are_ordered_by_value(shop_run: Path) -> None:
     assert list(value.sort_values("sales_per_customer", ascending=False).index) == sorted(value.index)
 
 
-def test_the_planted_net_benefit_lies_in_the_interval(shop_run: Path) -> None:
-    planted = json.loads((TRUTH / "truth.json").read_text(encoding="utf-8"))["net_benefit_per_mailed_customer"]
-    (test,) = metrics(shop_run)["05_roi_measurement"]["tests"]
-    overall = next(row for row in test["rows"] if row["segment_key"] == "all")
-    assert overall["net_benefit_low"] < planted < overall["net_benefit_high"]
-    assert test["ratio_fits"]
-    assert "SIMULATED" not in test["title"]
+def planted() -> dict[str, float]:
+    truth = json.loads((TRUTH / "truth.json").read_text(encoding="utf-8"))
+    return truth["spring_net_benefit_per_customer"] | {"mailed": truth["net_benefit_per_mailed_customer"]}
+
+
+def test_every_planted_net_benefit_lies_in_its_interval(shop_run: Path) -> None:
+    tests = metrics(shop_run)["05_roi_measurement"]["tests"]
+    assert {(test["campaign_id"], test["arm"]) for test in tests} == {
+        ("spring", "10 % off"),
+        ("spring", "free delivery"),
+        ("autumn", "mailed"),
+    }
+    for test in tests:
+        overall = next(row for row in test["rows"] if row["segment_key"] == "all")
+        assert overall["net_benefit_low"] < planted()[test["arm"]] < overall["net_benefit_high"], test["arm"]
+        assert test["ratio_fits"]
+        assert "SIMULATED" not in test["title"]
+        assert {row["word"] for row in test["rows"]} <= {"scale", "stop", "test more", "cannot tell"}
+    assert "over 8 tests" in tests[0]["sentence"], "both offers of a campaign are one family"
+
+
+def test_a_cost_that_varies_is_counted_one_by_one(shop_run: Path) -> None:
+    results = table(shop_run, "test_results").query("segment_key == 'all'").set_index("arm")
+    spent = pd.read_csv(TRUTH / "responses.csv").query("outcome == 'cost'").groupby("customer_id")["value"].sum()
+    arms = pd.read_csv(TRUTH / "assignments.csv").query("campaign_id == 'spring'").set_index("customer_id")["arm"]
+    mean = (spent.reindex(arms.index).fillna(0) + 0.05).groupby(arms).mean()
+    for arm in ("10 % off", "free delivery"):
+        assert results.loc[arm, "cost"] == pytest.approx(mean[arm])
+    assert results.loc["mailed", "cost"] == pytest.approx(1.2)
+
+
+def test_the_next_campaign_is_planned_and_drawn(shop_run: Path, changed_run: Path) -> None:
+    plan, drawn = table(shop_run, "test_plan"), table(shop_run, "next_assignment")
+    assert plan["segment_key"].tolist()[-1] == "all"
+    assert (plan["detectable_share"].dropna() > 0).all()
+    segments = table(shop_run, "segments").set_index("customer_id")["segment_key"]
+    assert drawn["customer_id"].tolist() == sorted(segments.index)
+    reached = (drawn["arm"] == "reached").groupby(drawn["customer_id"].map(segments)).agg(["sum", "size"])
+    assert ((reached["sum"] - 0.8 * reached["size"]).abs() < 1).all(), "the draw is exact inside each segment"
+    assert set(table(changed_run, "next_assignment")["arm"]) == {"held back", "a", "b"}
+
+
+def test_the_funnel_counts_customers_once(shop_run: Path) -> None:
+    rates = table(shop_run, "funnel").query("campaign_id == 'spring' and segment_key == 'all'").set_index("rate")
+    contacts = pd.read_csv(TRUTH / "contacts.csv").query("campaign_id == 'spring'")
+    who = {event: set(own["customer_id"]) for event, own in contacts.groupby("event")}
+    clicked = rates.loc["click-through rate (clicked of delivered)"]
+    assert (clicked["count"], clicked["of"]) == (len(who["click"]), len(who["delivery"]))
+    assert not any("click" in rate for rate in table(shop_run, "funnel").query("campaign_id == 'autumn'")["rate"])
+
+
+def test_what_a_new_customer_cost_is_what_the_invoices_say(shop_run: Path) -> None:
+    cost = table(shop_run, "acquisition_cost").set_index("channel")["cac"]
+    spent = pd.read_csv(TRUTH / "acquisition_costs.csv").groupby("channel")["cost"].sum()
+    won = pd.read_csv(TRUTH / "customers.csv")["acquisition_channel"].value_counts()
+    for channel in spent.index:
+        assert cost[channel] == pytest.approx(spent[channel] / won[channel])
+
+
+def test_lifetime_value_is_held_against_later_purchases(shop_run: Path) -> None:
+    lived = table(shop_run, "lifetime_value").set_index("segment_key")
+    assert (lived["sales_low"] < lived["sales"]).all()
+    assert (lived["sales"] < lived["sales_high"]).all()
+    assert (lived["value"] < lived["sales"]).all(), "a margin of 35 %, discounted"
+    assert "BG/NBD" in str(metrics(shop_run)["05_roi_measurement"]["statement"])
+
+
+def test_nobody_in_the_hold_out_is_in_the_budget(shop_run: Path, changed_run: Path) -> None:
+    for run, share in ((shop_run, 0.1), (changed_run, 0.2)):
+        budget = table(run, "budget")
+        used = budget.groupby("segment_key").agg(contacts=("contacts", "sum"), customers=("customers", "first"))
+        assert (used["contacts"] <= (1 - share) * used["customers"]).all()
+    assert table(changed_run, "budget")["spent"].sum() <= 900
+    assert table(changed_run, "budget")["contacts"].sum() <= 700
+    assert metrics(shop_run)["05_roi_measurement"]["budget"]
+
+
+def test_the_question_comes_first_and_is_answered(shop_run: Path, changed_run: Path) -> None:
+    [answer] = metrics(changed_run)["05_roi_measurement"]["answers"]
+    row = table(changed_run, "test_results").query("segment_key == 'all'").iloc[0]
+    low, high = row["net_benefit_low"], row["net_benefit_high"]
+    word = "reached" if low >= 0.5 else "missed" if high < 0.5 else "cannot tell yet"
+    assert answer.startswith(f"Campaign autumn, mailed: {word}. ")
+    page = (changed_run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Keep the regulars: did it work?" in page
+    assert answer in page
+    assert metrics(shop_run)["05_roi_measurement"]["answers"] == []
+
+
+def test_a_finance_reader_finds_every_figure_with_its_source(shop_run: Path) -> None:
+    from segmentkit.analysis.finance import SOURCES
+
+    page = (shop_run / "report" / "finance.html").read_text(encoding="utf-8")
+    statement = table(shop_run, "money_statement")
+    assert set(statement["source"]) <= set(SOURCES)
+    assert (statement["basis"].str.len() > 0).all()
+    assert all(figure in html.unescape(page) for figure in statement["figure"])
+    bridge = {row["step"]: row["amount"] for row in metrics(shop_run)["05_roi_measurement"]["bridge"]}
+    assert bridge["read from the source"] == pytest.approx(
+        bridge["in the segments"]
+        + sum(
+            amount for step, amount in bridge.items() if step.startswith(("set aside", "outside", "customers without"))
+        ),
+        abs=0.005,
+    )
 
 
 def test_the_simulated_test_is_not_on_another_source(shop_run: Path) -> None:

@@ -12,7 +12,8 @@ from scipy import stats
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
-from segmentkit.analysis import experiments, planning
+from segmentkit.analysis import draw, experiments, planning
+from segmentkit.analysis.campaigns import Campaign
 from segmentkit.analysis.features import Window
 from segmentkit.display import plan_figures
 from segmentkit.errors import DataError, ParameterError
@@ -204,13 +205,33 @@ def test_each_length_is_planned_from_the_last_so_many_days() -> None:
     assert "the effect lasts as long as the test" in found.sentence
 
 
-def test_where_longer_adds_nothing_it_is_said() -> None:
-    # everybody buys every fourteenth day: what differs is the customer, and no waiting averages that out
+def test_the_past_takes_off_what_it_tells() -> None:
+    # everybody buys every fourteenth day, for an amount of their own: the past tells nearly everything
+    lines, last = purchases(14, 100), Campaign("", date(2025, 3, 14), date(2025, 4, 10), "planned")
+    known = planning.before_and_during(lines, last, YEAR, SEGMENTS)
+    assert known["sales_before"].tolist() == pytest.approx(known["sales"].tolist())
+    told, plain = (planning.power_table(one, days=28, **LONG).table for one in (known, known.iloc[:, :4]))
+    assert told["variance_cut"].tolist() == pytest.approx([planning.MOST_TOLD] * 3)
+    small = told["detectable_share"] / plain["detectable_share"]
+    # a twentieth of the variance is left: about the root of it is left of the effect
+    assert small.tolist() == pytest.approx([np.sqrt(0.05)] * 3, rel=0.15)
+    assert (told["needed"] <= plain["needed"]).all()
+
+
+def test_a_past_shorter_than_a_month_is_not_used() -> None:
+    last = Campaign("", date(2025, 1, 20), date(2025, 3, 20), "planned")
+    assert "sales_before" not in planning.before_and_during(purchases(14, 100), last, YEAR, SEGMENTS)
+
+
+def test_a_past_that_tells_nothing_changes_no_plan() -> None:
+    table = history({"A": 2_000, "B": 2_000})
+    noise = np.random.default_rng(8).permutation(table["sales"].to_numpy())
+    told = plan(table.assign(sales_before=noise)).table["detectable_share"]
+    assert told.tolist() == pytest.approx(plan(table).table["detectable_share"].tolist(), rel=0.02)
+
+
+def test_the_words_about_length_follow_the_curve() -> None:
     found = planning.how_long(purchases(14, 100), YEAR, SEGMENTS, (28, 56, 84), **LONG)
-    share = found.table[found.table["segment_key"] == "all"].set_index("days")["detectable_share"]
-    assert share[84] == pytest.approx(share[28], rel=1e-9)
-    assert found.shortest == {"A": 28, "B": None, "all": 28}
-    assert "B at no length" in found.sentence
     known = planning.Lengths(found.table.assign(detectable_share=found.table["days"] / 1_000), 0.01)
     assert "Longer does not help: " in known.sentence
     assert known.title == "No length up to 84 days tells an effect of 1% of sales"
@@ -232,7 +253,7 @@ THREE = {"held back": 0.1, "mail": 0.6, "text": 0.3}
 
 
 def drawn(customers: pd.DataFrame, shares: dict[str, float] = THREE, campaign: str = "spring", seed: int = 7):
-    return planning.assign(customers, shares, campaign_id=campaign, seed=seed, day=date(2026, 3, 1))
+    return draw.assign(customers, shares, campaign_id=campaign, seed=seed, day=date(2026, 3, 1))
 
 
 def people(**sizes: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segmentkit.analysis import features, targeted
+from segmentkit.analysis import features, targeted, unproven
 from segmentkit.analysis.adjusted import Estimate
 from segmentkit.analysis.campaigns import Campaign
 from segmentkit.analysis.event_study import event_study
@@ -229,7 +229,7 @@ def test_a_reading_becomes_one_flat_row() -> None:
 )
 def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float | None, break_even: float) -> None:
     answers, money = SHOP.tables["responses"], {"cost": cost, "margin": margin, "confidence": 0.95}
-    row = targeted.not_proven(PURCHASES, answers, [REFUSED], [AUTUMN], **money).iloc[0]
+    row = unproven.not_proven(PURCHASES, answers, [REFUSED], [AUTUMN], **money).iloc[0]
     inside = LINES[LINES["ordered_at"].between("2025-10-01", "2025-11-12", inclusive="left")]
     assert row["credited_sales"] == pytest.approx(
         inside[inside["customer_id"].isin(answers["customer_id"])]["amount"].sum()
@@ -241,16 +241,16 @@ def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float 
     assert row["detectable_share"] == pytest.approx(row["detectable"] / usual)
     estimates = [one.estimate for one in REFUSED.adjusted.estimates]
     assert (row["adjusted_low"], row["adjusted_high"]) == (min(estimates), max(estimates))
-    assert {*targeted.DECIMALS, *targeted.PERCENT} <= set(row.index)
-    none = targeted.not_proven(PURCHASES, answers.iloc[:0], [REFUSED], [AUTUMN], **money)
+    assert {*unproven.DECIMALS, *unproven.PERCENT} <= set(row.index)
+    none = unproven.not_proven(PURCHASES, answers.iloc[:0], [REFUSED], [AUTUMN], **money)
     assert np.isnan(none["credited_sales"].iloc[0])
 
 
 def test_a_campaign_that_can_be_read_needs_no_such_row() -> None:
     money = {"cost": 1.0, "margin": 0.25, "confidence": 0.95}
-    found = targeted.not_proven(PURCHASES, SHOP.tables["responses"], [AS_BY_LOT, REFUSED], [AUTUMN, AUTUMN], **money)
+    found = unproven.not_proven(PURCHASES, SHOP.tables["responses"], [AS_BY_LOT, REFUSED], [AUTUMN, AUTUMN], **money)
     assert found["verdict"].tolist() == ["not identified"]
-    assert targeted.not_proven(PURCHASES, SHOP.tables["responses"], [], [], **money).empty
+    assert unproven.not_proven(PURCHASES, SHOP.tables["responses"], [], [], **money).empty
 
 
 # --- figures

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmentkit.analysis import value
-from segmentkit.analysis.features import FirstPurchases
 from segmentkit.errors import DataError, ParameterError
 
 
@@ -60,13 +59,6 @@ def test_shares_stay_between_equality_and_one(cents: list[int]) -> None:
     assert -1e-9 <= found.gini < 1
     assert 0 < found.half_of_sales <= 0.5 + 1 / len(cents)
     assert found.curve["share_of_sales"].is_monotonic_increasing
-
-
-def test_lifetime_value_is_refused_where_first_purchases_were_not_seen() -> None:
-    unseen = value.lifetime_note(FirstPurchases(False, 1_982, 2_469, ""))
-    assert "not computed: first purchases not observed" in unseen
-    assert "1,982 of 2,469 customers" in unseen
-    assert "not computed" not in value.lifetime_note(FirstPurchases(True, 100, 2_469, ""))
 
 
 # --- segments

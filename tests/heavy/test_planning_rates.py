@@ -162,3 +162,35 @@ def test_three_of_seven_segments_that_gain_half_are_told_from_four_that_gain_not
     caught = sum(heterogeneity_p(rng, 10_000, 0.3, 0.5, lifts) < 0.05 for _ in range(runs))
     keep("heterogeneity, three of seven gain half, 10,000 customers, 30 % buy", runs=runs, caught=caught)
     assert caught >= 0.8 * runs
+
+
+@pytest.mark.parametrize("buying", [0.1, 0.5])
+def test_a_plan_that_holds_the_past_constant_keeps_its_power_too(buying: float) -> None:
+    """Customers differ in how often and how much they buy, before as later; the treated lift their own sales."""
+    rng, n = np.random.default_rng([2000, int(100 * buying)]), 8_000
+    level, often = rng.lognormal(3, 0.8, n), rng.beta(2 * buying, 2 * (1 - buying), n)
+
+    def period() -> np.ndarray:
+        return (rng.random(n) < often) * level * rng.lognormal(0, 0.5, n)
+
+    design = {"days": 28, "treated_share": 0.5, "confidence": 0.95, "power": 0.8, "worth_share": 0.1}
+    plans, runs, hits, plain, cut = 40, 25, 0, 0, []
+    for _ in range(plans):
+        past, now = period(), period()
+        history = pd.DataFrame({"customer_id": np.arange(n).astype(str), "segment_key": "A", "sales": now})
+        history = history.assign(orders=(now > 0).astype(int), sales_before=past)
+        row = planning.power_table(history, **design).table.iloc[-1]
+        cut.append(row["variance_cut"])
+        for _ in range(runs):
+            treated, before, sales = rng.permutation(n) < n // 2, period(), period()
+            sales = np.where(treated, sales * (1 + row["detectable_share"]), sales)
+            table = pd.DataFrame({"sales": sales, "sales_before": before})
+            sides = table[treated], table[~treated]
+            hits += experiments.compare(*sides, "sales", 0.95, past="sales_before").p < 0.05
+            plain += experiments.compare(*sides, "sales", 0.95).p < 0.05
+    runs *= plans
+    keep(
+        f"plan, sales before held constant, {buying:.0%} buy",
+        power=hits / runs, power_without_the_past=plain / runs, variance_cut=round(float(np.mean(cut)), 3),
+    )  # fmt: skip
+    assert 0.75 <= hits / runs <= 0.85

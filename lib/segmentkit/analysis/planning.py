@@ -1,26 +1,25 @@
-"""Planning a test before it runs: who can tell an effect worth acting on, how long it takes, and the draw by lot."""
+"""Planning a test before it runs: who can tell an effect worth acting on, and how long it takes."""
 
-import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
 import ibis
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from segmentkit.analysis.campaigns import spend
+from segmentkit.analysis.campaigns import FEWEST_DAYS_BEFORE, Campaign, spend
 from segmentkit.analysis.experiments import FEWEST_BUYERS
 from segmentkit.analysis.features import Window
 from segmentkit.errors import DataError, ParameterError
 
-HELD_BACK = "held back"
 # twice what a reading asks for: of 20 expected buyers fewer than 10 come in one test of 200
 BUYERS_PLANNED = 2 * FEWEST_BUYERS
 LENGTHS = (14, 28, 42, 56, 84, 112, 182)
 CAN, TOGETHER, HALF, NEVER = "can tell", "only together with others", "only half and half", "can never tell"
-PERCENT = ("conversion", "detectable_conversion", "detectable_share", "detectable_half")
+MOST_TOLD = 0.95
+PERCENT = ("conversion", "detectable_conversion", "detectable_share", "detectable_half", "variance_cut")
 DECIMALS = {"sales_per_customer": 2, "detectable_sales": 2, "worth_sales": 2, "needed": 0}
 
 
@@ -58,8 +57,14 @@ class Plan:
             f"Plan for {self.days} days: {row['treated']:,} of {row['customers']:,} customers reached, "
             f"{row['control']:,} held back. Over all of them: {whole}; worth acting on is {worth}. "
             f"By segment, {told or 'none can tell'}. Assumed: customers buy as in the {self.days} days before, "
-            "and the effect is the same share of everybody's sales."
+            f"and the effect is the same share of everybody's sales.{self._held()}"
         )
+
+    def _held(self) -> str:
+        if "variance_cut" not in self.table.columns:
+            return ""
+        cut = self.table["variance_cut"].iloc[-1]
+        return f" The reading will hold sales before constant, which takes {cut:.0%} off the variance over all."
 
     @property
     def warning(self) -> str:
@@ -80,13 +85,16 @@ def power_table(
 ) -> Plan:
     """What a test by lot among these customers can find, per segment and overall.
 
-    The effect is a lift: the same share of every reached customer's sales, so that their spread grows with it. It is
-    the smallest s with s * mean = (z of confidence + z of power) * sd * sqrt((1 + s)^2 / treated + 1 / control), the
-    normal form of Welch's test. Conversion: two proportions by the arcsine effect size (Cohen 1988, chapter 6). Every
-    row is planned at the stated confidence on its own; ``Plan.warning`` has the price of Holm's correction.
+    The effect is a lift s: the same share of every reached customer's sales, so that their spread grows with it. It is
+    the smallest with s * mean = (z of confidence + z of power) * error, in the normal form of Welch's test: error^2 =
+    (e^2 (1 + 2 s) + sd^2 s^2) / treated + e^2 / control, where e is the standard deviation left when sales before are
+    held constant, as the reading will do (CUPED), and sd itself where they are not known. Conversion: two proportions
+    by the arcsine effect size (Cohen 1988, chapter 6). Every row is planned at the stated confidence on its own;
+    ``Plan.warning`` has the price of Holm's correction.
 
     Args:
-        history: ``customer_id, segment_key, sales, orders`` and, where measured, ``visits``, one row a customer, over
+        history: ``customer_id, segment_key, sales, orders`` and, where measured, ``visits``, and ``sales_before`` (in
+            as many days before those), one row a customer, over
             as many days as the test will run; 0 for those who bought nothing. Segments made from these same days make
             the base of recent buyers too high: take older ones. With several arms: one arm and the held back only.
         days: how many days that is.
@@ -102,7 +110,8 @@ def power_table(
         ``worth_sales`` (money); ``needed`` (customers for an effect worth acting on); ``detectable_half`` (share, with
         every customer in the test, half and half); ``can_tell``: ``can tell``; ``only together with others``: alone
         only half and half, but ``all`` as planned; ``only half and half``: not even ``all`` as planned; ``can never
-        tell``: not even half and half. With visits, ``visited`` and ``detectable_visits`` as for conversion.
+        tell``: not even half and half. With sales before, ``variance_cut`` (share); with visits, ``visited`` and
+        ``detectable_visits``, as for conversion.
 
     Raises:
         ParameterError: a share, confidence or power outside 0 and 1, or nothing worth acting on.
@@ -118,16 +127,17 @@ def power_table(
     table["control"] = table["customers"] - table["treated"]
     sides, halves = (table["treated"], table["control"]), (table["customers"] // 2,) * 2
     mean, reach = table["sales_per_customer"], _reach(confidence, power)
-    noise = (reach * table.pop("spread") / mean.where(mean > 0)) ** 2
+    noise, left = ((reach * table.pop(name) / mean.where(mean > 0)) ** 2 for name in ("spread", "left"))
     table["detectable_conversion"] = _rise(table["conversion"], *sides, reach)
     if "visited" in table.columns:
         table["detectable_visits"] = _rise(table["visited"], *sides, reach)
-    table["detectable_share"] = _lift(noise, *sides, table["conversion"])
+    table["detectable_share"] = _lift(noise, left, *sides, table["conversion"])
     table["detectable_sales"], table["worth_sales"] = table["detectable_share"] * mean, worth_share * mean
-    for_spread = noise * ((1 + worth_share) ** 2 / treated_share + 1 / (1 - treated_share)) / worth_share**2
+    both = (left * (1 + 2 * worth_share) + noise * worth_share**2) / treated_share + left / (1 - treated_share)
+    for_spread = both / worth_share**2
     for_buyers = BUYERS_PLANNED / (table["conversion"] * min(treated_share, 1 - treated_share))
     table["needed"] = np.ceil(np.maximum(for_spread, for_buyers))
-    table["detectable_half"] = _lift(noise, *halves, table["conversion"])
+    table["detectable_half"] = _lift(noise, left, *halves, table["conversion"])
     alone, half = table["detectable_share"] <= worth_share, table["detectable_half"] <= worth_share
     overall = np.full(len(table), alone.iloc[-1])
     table["can_tell"] = np.select([alone, ~half, overall], [CAN, NEVER, TOGETHER], HALF)
@@ -142,18 +152,23 @@ def _base(history: pd.DataFrame) -> pd.DataFrame:
     grouped = both.groupby("segment_key", sort=False)
     means = grouped[[name for name in shares if name in did.columns]].mean()
     sales = grouped["sales"].agg(customers="size", sales_per_customer="mean", spread="std")
-    return sales.join(means).reset_index()
+    known = grouped[["sales", "sales_before"]].corr().iloc[::2, -1] if "sales_before" in did.columns else None
+    # a past that tells everything is no past that can be relied on
+    told = 0.0 if known is None else (known.droplevel(-1).fillna(0.0) ** 2).clip(upper=MOST_TOLD)
+    table = sales.assign(left=sales["spread"] * np.sqrt(1 - told)).join(means)
+    return (table if known is None else table.assign(variance_cut=told)).reset_index()
 
 
 def _reach(confidence: float, power: float) -> float:
     return float(stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(power))
 
 
-def _lift(noise: pd.Series, treated: pd.Series, control: pd.Series, buying: pd.Series) -> pd.Series:
-    """The positive root of s^2 = noise * ((1 + s)^2 / treated + 1 / control); none where spread outgrows the lift."""
+def _lift(noise: pd.Series, left: pd.Series, treated: pd.Series, control: pd.Series, buying: pd.Series) -> pd.Series:
+    """The positive root of s^2 = (left (1 + 2 s) + noise s^2) / treated + left / control; none where none is."""
     enough = np.minimum(treated, control) * buying >= BUYERS_PLANNED
-    own = (noise / treated).where(enough & (noise < treated))
-    return (own + np.sqrt(own**2 + (1 - own) * (own + noise / control))) / (1 - own)
+    rest = (1 - noise / treated).where(enough & (noise < treated))
+    own = left / treated
+    return (own + np.sqrt(own**2 + rest * (own + left / control))) / rest
 
 
 def _rise(share: pd.Series, treated: pd.Series, control: pd.Series, reach: float) -> pd.Series:
@@ -218,6 +233,29 @@ class Lengths:
         return f"{word}: {told} and {_percent(share[last])} in {last}."
 
 
+def before_and_during(
+    transactions: ibis.Table, campaign: Campaign, seen: Window, segments: pd.DataFrame
+) -> pd.DataFrame:
+    """What customers did in a campaign's days and in as many days before, or in at least 28 if the data hold no more.
+
+    Args:
+        transactions: the shared table.
+        campaign: the days to look at.
+        seen: the days the data cover.
+        segments: ``customer_id, segment_key``.
+
+    Returns:
+        ``customer_id, segment_key, sales, orders`` and perhaps ``sales_before``, in the order of the segments.
+    """
+    who = segments["customer_id"]
+    history = spend(transactions, campaign.during, who)[["customer_id", "sales", "orders"]]
+    history.insert(1, "segment_key", segments["segment_key"].to_numpy())
+    past = Window(max(seen.start, campaign.before.start), campaign.start)
+    if past.days < min(campaign.days, FEWEST_DAYS_BEFORE):
+        return history
+    return history.assign(sales_before=spend(transactions, past, who)["sales"])
+
+
 def how_long(
     transactions: ibis.Table, seen: Window, segments: pd.DataFrame, lengths: Sequence[int] = LENGTHS, **design: float
 ) -> Lengths:
@@ -238,92 +276,7 @@ def how_long(
         raise ParameterError(f"lengths == {list(lengths)}; the data hold {seen.days} days; give one up to that")
     tables = []
     for days in inside:
-        bought = spend(transactions, Window(seen.as_of - timedelta(days=days), seen.as_of), segments["customer_id"])
-        history = bought.assign(segment_key=segments["segment_key"].to_numpy())
+        last = Campaign("", seen.as_of - timedelta(days=days), seen.as_of - timedelta(days=1), "planned")
+        history = before_and_during(transactions, last, seen, segments)
         tables.append(power_table(history, days=days, **design).table.assign(days=days))
     return Lengths(pd.concat(tables, ignore_index=True), design["worth_share"])
-
-
-def assign(
-    customers: pd.DataFrame, shares: Mapping[str, float], *, campaign_id: str, seed: int, day: date
-) -> pd.DataFrame:
-    """Draw the arms by lot inside each segment.
-
-    Customers are sorted by a keyed hash of campaign and customer (BLAKE2b, keyed by the seed) and cut at the designed
-    shares. What does not divide evenly goes to the arms furthest behind over the segments so far, in drawn order: many
-    small segments do not starve a small arm. The order of rows does not matter; other campaigns are drawn afresh.
-
-    Args:
-        customers: ``customer_id, segment_key``; customers without a segment are the stratum ``none``.
-        shares: designed share of each arm; one arm must be ``held back``.
-        campaign_id: name of the campaign.
-        seed: the same seed gives the same draw.
-        day: day of the draw.
-
-    Returns:
-        The assignments table, sorted by customer: ``campaign_id, customer_id, arm, designed_share, stratum,
-        assigned_at``. In each segment every arm is less than one customer away from its designed share.
-
-    Raises:
-        ParameterError: shares that are not above 0 or do not add up to 1, or nobody held back.
-        DataError: no customers, a customer twice, one without id, or an arm that nobody falls to.
-    """
-    _check_draw(customers, shares)
-    table = customers[["customer_id"]].assign(stratum=customers["segment_key"].fillna("none").astype("str"))
-    table["turn"] = [_turn(seed, campaign_id, "customer", name) for name in table["customer_id"]]
-    table = table.sort_values(["stratum", "turn", "customer_id"], ignore_index=True)
-    sizes = table.groupby("stratum").size()
-    arms = sorted(shares, key=lambda arm: _turn(seed, campaign_id, "arm", arm))
-    order = sorted(sizes.index, key=lambda key: _turn(seed, campaign_id, "segment", key))
-    counts = _counts(sizes[order], np.array([shares[arm] for arm in arms]))
-    table["arm"] = np.concatenate([np.repeat(arms, counts[key]) for key in sizes.index])
-    if empty := sorted(set(arms) - set(table["arm"])):
-        raise DataError(f"customers in {empty} == 0 of {len(table):,}; every arm needs some; widen its share")
-    table["designed_share"] = table["arm"].map(dict(shares))
-    table = table.assign(campaign_id=campaign_id, assigned_at=pd.Timestamp(day))
-    columns = ["campaign_id", "customer_id", "arm", "designed_share", "stratum", "assigned_at"]
-    return table.sort_values("customer_id", ignore_index=True)[columns]
-
-
-def _turn(seed: int, *what: str) -> int:
-    text = "\0".join(what).encode()
-    return int.from_bytes(hashlib.blake2b(text, key=str(seed).encode(), digest_size=8).digest(), "big")
-
-
-def _counts(sizes: pd.Series, shares: np.ndarray) -> dict[Hashable, np.ndarray]:
-    """Customers of each arm per segment: the whole part of the design, then one more for the arms furthest behind."""
-    behind, counts = np.zeros(len(shares)), {}
-    for key, size in sizes.items():
-        exact = size * shares
-        whole = np.floor(exact + 1e-9).astype(int)
-        behind += exact - whole
-        order = np.argsort(-np.where(exact - whole > 1e-9, behind.round(9), -np.inf), kind="stable")
-        more = np.isin(np.arange(len(shares)), order[: size - whole.sum()])
-        counts[key] = whole + more
-        behind -= more
-    return counts
-
-
-def _check_draw(customers: pd.DataFrame, shares: Mapping[str, float]) -> None:
-    fits = abs(sum(shares.values()) - 1) <= 1e-9 and all(0 < share < 1 for share in shares.values())
-    if HELD_BACK not in shares or not fits:
-        raise ParameterError(
-            f"shares == {dict(shares)}; each must be above 0, all must add up to 1, and one arm must be {HELD_BACK!r}, "
-            "without which no effect can be measured; mend the shares"
-        )
-    ids = customers["customer_id"]
-    if customers.empty or ids.isna().any() or ids.duplicated().any():
-        raise DataError(
-            f"customers == {len(ids):,}, without id == {ids.isna().sum():,}, seen twice == {ids.duplicated().sum():,}; "
-            "a draw needs customers, each with an id and once; mend the segments table"
-        )
-
-
-def draw_sentence(assignments: pd.DataFrame) -> str:
-    """Who was drawn into what, and which segments are too small to have everybody in every arm."""
-    counts = pd.crosstab(assignments["stratum"], assignments["arm"])
-    shares = assignments.groupby("arm")["designed_share"].first()
-    drawn = ", ".join(f"{arm} {n:,} (designed {shares[arm]:.1%})" for arm, n in counts.sum().items())
-    small = [f"{key} ({n.sum():,} customers)" for key, n in counts.iterrows() if (n == 0).any()]
-    empty = f" Too small to have somebody in every arm: {', '.join(small)}; they cannot be read alone." if small else ""
-    return f"Drawn by lot inside {len(counts)} segments: {drawn}.{empty}"

@@ -1,4 +1,4 @@
-"""Observed value: who brings the money, how concentrated it is, and what the data can say about lifetime value."""
+"""Observed value: who brings the money, how concentrated it is, and what a segment could grow to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from segmentkit.analysis.experiments import stated_each
-from segmentkit.analysis.features import FirstPurchases
 from segmentkit.errors import DataError, ParameterError
 
 PERCENT = ("share_of_customers", "share_of_sales")
@@ -59,19 +58,6 @@ def concentration(monetary: pd.Series) -> Concentration:
     curve = pd.DataFrame({"share_of_customers": customers, "share_of_sales": sales})
     half = float(customers[np.argmax(sales >= 0.5)])
     return Concentration(curve, float(np.interp(0.2, customers, sales)), half, gini, below)
-
-
-def lifetime_note(first: FirstPurchases) -> str:
-    """What can be said of CLTV and CAC on these data.
-
-    Both need each customer's true start; where first purchases were not observed, tenure is an artefact.
-    """
-    if first.observed:
-        return "First purchases were observed: lifetime value could be modelled; this shows observed value only."
-    return (
-        "Customer lifetime value and acquisition cost are not computed: first purchases not observed "
-        f"({first.in_first_month:,} of {first.customers:,} customers already buy in the first 31 days of the data)."
-    )
 
 
 def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
