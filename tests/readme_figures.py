@@ -19,6 +19,9 @@ def figures(metrics: dict[str, Any]) -> str:
     readings = money["readings"]
     during = ", ".join(f"{r['during_difference']:+.0f}" for r in readings)
     before = ", ".join(f"{r['before_difference']:+.0f}" for r in readings)
+    low, high = min(r["range_low"] for r in readings), max(r["range_high"] for r in readings)
+    lowest, highest = min(r["placebo_low"] for r in readings), max(r["placebo_high"] for r in readings)
+    plan = checked["plan"].partition(" By segment")[0]
     verdicts = {r["verdict"] for r in readings}
     returned = month["regression"].partition(" Nothing")[0]
     campaigns = ", ".join(r["campaign_id"] for r in readings)
@@ -38,7 +41,11 @@ def figures(metrics: dict[str, Any]) -> str:
         f"households, brings {top['share_of_sales']:.0%} of sales.",
         f"- **Campaigns.** {campaigns}: {' / '.join(sorted(verdicts))}. The households they reached spent "
         f"{during} dollars "
-        f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed.",
+        f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed. "
+        f"Weighted and adjusted for their past, different models give {low:+.0f} to {high:+.0f} dollars; the same "
+        f"adjustment finds anything from {lowest:+.0f} to {highest:+.0f} before they began, when there was nothing to "
+        "find.",
+        f"- **The next test.** {plan}",
         f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
         f"households change segment; about {month['noise']:.0%} would by luck alone. {returned}",
     ]

@@ -148,6 +148,9 @@ def test_without_customers_channels_costs_are_added_up() -> None:
     assert "costs are added up over channels" in found.sentence
     same = costs(("2024-01-01", "2024-01-31", 60.0, "x"), ("2024-01-01", "2024-01-31", 40.0, "y"))
     assert measured(same).cohorts["cac"].tolist() == [50.0]
+    # a month of one channel lies inside a quarter of another: nothing is paid for twice
+    longer = costs(("2024-01-01", "2024-01-31", 60.0, "x"), ("2024-01-01", "2024-03-31", 40.0, "y"))
+    assert measured(longer, NOBODY).channels["cost"].tolist() == [100.0]
 
 
 def test_periods_that_reach_beyond_the_data_are_left_out_and_said() -> None:

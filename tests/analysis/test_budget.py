@@ -259,3 +259,10 @@ def test_an_option_that_was_not_tested_is_refused() -> None:
     found = measured({"A": 5.0, "B": 5.0})
     with pytest.raises(DataError, match=r"options hold \[\('A', 'text'\), \('B', 'text'\)\], which the test did not"):
         share_out(SIMPLE, found)
+
+
+def test_a_long_offer_leaves_room_for_the_picture() -> None:
+    made = share_out(SIMPLE.assign(offer="a very long name of an offer " * 4 + SIMPLE["offer"]))
+    right = decision_figures.contacts(made, "EUR").axes[1]
+    lines = [line for label in right.get_yticklabels() for line in label.get_text().split("\n")]
+    assert max(map(len, lines)) <= 24

@@ -181,9 +181,6 @@ def _inside(rows: pd.DataFrame, seen: Window) -> "pd.Series[bool]":
 def _usable(costs: pd.DataFrame, seen: Window, channels_known: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Cost rows that lie inside the data, and what was left out or added up, in words."""
     rows, notes = _checked(costs), []
-    if rows["channel"].any() and not channels_known:
-        rows = rows.groupby(["start", "end"], as_index=False)["cost"].sum().assign(channel="")
-        notes.append("Customers' channels are not known, so costs are added up over channels.")
     following = rows.groupby("channel")["start"].shift(-1)
     if (overlaps := following <= rows["end"]).any():
         row, channel = rows[overlaps].iloc[0], rows.loc[overlaps, "channel"].iloc[0] or NO_CHANNEL
@@ -191,6 +188,9 @@ def _usable(costs: pd.DataFrame, seen: Window, channels_known: bool) -> tuple[pd
             f"acquisition_costs: channel == {channel!r} has a period from {row['start']:%Y-%m-%d} to "
             f"{row['end']:%Y-%m-%d} that another overlaps; a day must be paid for once; keep one row a period"
         )
+    if rows["channel"].any() and not channels_known:
+        rows = rows.groupby(["start", "end"], as_index=False)["cost"].sum().assign(channel="")
+        notes.append("Customers' channels are not known, so costs are added up over channels.")
     inside = _inside(rows, seen)
     if not inside.all():
         lost = rows[~inside]

@@ -1,5 +1,7 @@
 """Figures of decisions: what policies are worth, whether a ranking finds anybody, where contacts go."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -45,7 +47,7 @@ def qini_curve(qini: Qini, currency: str, confidence: float) -> Figure:
     ax.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     ax.set(xlabel="share of customers contacted, highest prediction first", xlim=(0, 1))
     ax.set_ylabel(f"net benefit per customer of the list, {currency}")
-    ax.legend(handles=ax.collections[:1], frameon=False, loc="upper left", fontsize=9)
+    ax.legend(handles=ax.collections[:1], frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     style.title(made, _qini_finding(qini, currency))
     return made
 
@@ -65,8 +67,7 @@ def contacts(allocation: Allocation, currency: str) -> Figure:
         right.text(0.5, 0.5, "no plan", ha="center", transform=right.transAxes, color=style.QUIET)
         right.set_axis_off()
     else:
-        short = allocation.plans["plan"].str.replace(" by ", "\nby ")
-        _ranges(right, allocation.plans.assign(plan=short), "profit")
+        _ranges(right, allocation.plans, "profit")
         _marked(right, allocation.plans["honest"], "measured on other customers")
         right.set_xlabel(f"expected profit against contacting nobody, {currency}")
     style.title(made, allocation.sentence)
@@ -81,7 +82,7 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     for index, (name, part) in enumerate(table.groupby(["offer", "channel"])):
         many = part.set_index("segment_key")["contacts"].reindex(keys).fillna(0).to_numpy(dtype=float)
         hatch = ("", "//", "..", "xx")[index % 4]
-        told = f"{name[0]} by {name[1]}: {many.sum():,.0f}"
+        told = f"{_short(f'{name[0]} by {name[1]}', 40)}: {many.sum():,.0f}"
         ax.barh(keys, many, left=start, color=style.colour(index), hatch=hatch, edgecolor="white", label=told)
         start += many
     ax.set(xlabel="customers", ylabel="segment", ylim=(-0.6, len(keys) - 0.4))
@@ -99,7 +100,13 @@ def _ranges(ax: Axes, plans: pd.DataFrame, value: str) -> None:
             textcoords="offset points", ha="center", fontsize=8.5, color=style.INK,
         )  # fmt: skip
     ax.axvline(0, color=style.INK, lw=1)
-    ax.set(yticks=range(len(plans)), yticklabels=plans["plan"].iloc[::-1], ylim=(-0.6, len(plans) - 0.4))
+    names = [_short(name, 24) for name in plans["plan"].iloc[::-1]]
+    ax.set(yticks=range(len(plans)), yticklabels=names, ylim=(-0.6, len(plans) - 0.4))
+
+
+def _short(name: str, width: int) -> str:
+    """At most three lines: a long name would leave no room for the picture."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=3, placeholder=" …"))
 
 
 def _marked(ax: Axes, values: pd.Series, label: str) -> None:

@@ -24,7 +24,7 @@ def power(plan: planning.Plan) -> Figure:
         look, share = LOOKS[row.can_tell], row.detectable_share
         words = {"va": "center", "fontsize": 9.5}
         if pd.notna(share):
-            off = share > reach  # off the scale: dotted, with its figure
+            off = share > 0.88 * reach  # off the scale, or too near its end for a figure: dotted
             told, at = style.percent(share), 0.85 * reach if off else share
             ax.plot([0, at], [position] * 2, color=style.colour(look), lw=2, ls=":" if off else "-")
             ax.plot(at, position, marker=style.marker(look), color=style.colour(look), ms=9)
