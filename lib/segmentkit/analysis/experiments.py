@@ -39,7 +39,7 @@ def welch(treated: np.ndarray, control: np.ndarray, confidence: float) -> Differ
         raise DataError(f"{len(treated)} against {len(control)} customers; a difference needs two on each side")
     found = stats.ttest_ind(treated, control, equal_var=False)
     interval, difference = found.confidence_interval(confidence), float(treated.mean() - control.mean())
-    error = difference / float(found.statistic) if found.statistic else float("nan")
+    error = float(np.sqrt(np.var(treated, ddof=1) / len(treated) + np.var(control, ddof=1) / len(control)))
     return Difference(difference, float(interval.low), float(interval.high), float(found.pvalue), error)
 
 
@@ -99,17 +99,36 @@ def compare(
         per: denominator of a ratio metric, e.g. ``orders`` for sales per order; the customer stays the unit.
         past: a column measured before the campaign that is held constant (CUPED; Deng et al. 2013). It removes what
             was different before, and never moves the expected effect.
+
+    Returns:
+        The difference; without interval, p and error where customers do not scatter at all.
     """
     names = sorted({value} | {name for name in (per, past) if name})
     metric = RatioOfMeans(value, per or None, past or None, None, confidence_level=confidence)
-    found = metric.analyze_aggregates(_aggregates(theirs, names), _aggregates(mine, names))
-    error = found.effect_size / found.statistic if found.statistic else np.nan
+    largest = float(max(mine[value].abs().max(), theirs[value].abs().max()))
+    # the same sum on both sides moves no difference, but the library's relative change overflows at a mean next to 0
+    lift = 10 * (1 + largest)
+    sides = [_aggregates(_lifted(side, value, per, lift)[names]) for side in (theirs, mine)]
+    found = metric.analyze_aggregates(*sides)
+    estimate, statistic = float(found.effect_size), float(found.statistic)
+    if not estimate:  # nothing over its statistic is no error: measure it a little higher
+        step = float(mine[value].std()) or 1.0
+        nudged = metric.analyze_aggregates(sides[0], _aggregates(_lifted(mine, value, per, lift + step)[names]))
+        error = float(nudged.effect_size) / float(nudged.statistic) if nudged.statistic else np.nan
+    else:
+        error = estimate / statistic
+    if not error > 1e-12 * lift:
+        return Difference(estimate, np.nan, np.nan, np.nan, np.nan)
     low, high = float(found.effect_size_ci_lower), float(found.effect_size_ci_upper)
-    return Difference(float(found.effect_size), low, high, float(found.pvalue), float(error))
+    return Difference(estimate, low, high, float(found.pvalue), error)
 
 
-def _aggregates(side: pd.DataFrame, names: list[str]) -> Aggregates:
-    values = side[names].astype(float)
+def _lifted(side: pd.DataFrame, value: str, per: str, by: float) -> pd.DataFrame:
+    return side.assign(**{value: side[value] + by * (side[per] if per else 1.0)})
+
+
+def _aggregates(side: pd.DataFrame) -> Aggregates:
+    names, values = list(side.columns), side.astype(float)
     spread = values.cov().to_numpy()
     pairs = {(a, b): float(spread[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if i < j}
     variances = {name: float(spread[i, i]) for i, name in enumerate(names)}
@@ -182,8 +201,10 @@ def _read_one(key: str, part: pd.DataFrame, treated: str, control: str, confiden
     if past and enough:
         plain = compare(mine, theirs, "sales", confidence)
         row["variance_cut"] = 1 - (float(str(row["sales_error"])) / plain.error) ** 2
+    if "spent" in part.columns:
+        row["cost"] = float(mine["spent"].mean())
     if "net" in part.columns:
-        row |= {"cost": float(mine["spent"].mean())} | _means("net_benefit", mine, theirs, confidence, enough, past)
+        row |= _means("net_benefit", mine, theirs, confidence, enough, past)
         row |= roi.ratio(mine, theirs, confidence, past) if enough else roi.NO_RATIO
     return row
 
