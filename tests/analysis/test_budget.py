@@ -137,12 +137,12 @@ def test_nothing_is_allocated_where_money_is_not_known(column: str, told: str) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budget": -1.0}, r"budget == -1.0; it must be 0 or more, or None"),
+        ({"budget": -1.0}, r"budget == -1.0; it must be 0 or more; leave it empty"),
         ({"budget": float("nan")}, "budget == nan"),
         ({"hold_out": 1.0}, r"hold_out == 1.0; it must be 0 or more and below 1"),
         ({"hold_out": -0.1}, "hold_out == -0.1"),
-        ({"capacities": {"fax": 10}}, r"capacities\['fax'\] == 10; 0 or more, for one of phone, post"),
-        ({"capacities": {"post": -1}}, r"capacities\['post'\] == -1"),
+        ({"capacities": {"fax": 10}}, "capacities holds 'fax 10'; give 0 or more for one of phone, post"),
+        ({"capacities": {"post": -1}}, "capacities holds 'post -1'"),
     ],
 )
 def test_limits_that_cannot_be_kept_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -266,3 +266,18 @@ def test_a_long_offer_leaves_room_for_the_picture() -> None:
     right = decision_figures.contacts(made, "EUR").axes[1]
     lines = [line for label in right.get_yticklabels() for line in label.get_text().split("\n")]
     assert max(map(len, lines)) <= 24
+
+
+@pytest.mark.parametrize("limits", [{"budget": 0.0}, {"hold_out": 0.999}, {"capacities": {"post": 0}}])
+def test_limits_that_leave_no_contact_are_not_called_a_finding(limits: dict[str, Any]) -> None:
+    made = from_test(dict.fromkeys("ABCD", 5.0), **limits)
+    assert made.sentence.startswith(
+        "Nobody can be contacted: the budget, the channels and the hold-out leave no contact."
+    )
+    assert [text.get_text() for text in decision_figures.contacts(made, "EUR").axes[1].texts] == ["no plan"]
+
+
+def test_rounding_down_does_not_handicap_the_same_for_everyone() -> None:
+    made = from_test(dict.fromkeys("ABCD", 5.0), budget=5.0)
+    assert made.plans.set_index("plan").loc["everyone: mail by post", "contacts"] == 5
+    assert made.verdict == budget.SAME

@@ -103,6 +103,7 @@ def test_too_few_weeks_are_said_and_not_shown(options: dict) -> None:
     assert found.table.empty
     assert np.isnan(found.pretrend_p)
     assert "too few weeks or customers" in found.sentence
+    assert "too few weeks" in campaign_figures.event_study([found], "EUR").get_suptitle(), "nothing seen, nothing said"
     assert campaign_figures.event_study([found], "EUR").axes
 
 

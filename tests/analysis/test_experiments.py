@@ -1,6 +1,7 @@
 """Randomised tests: the sample ratio, intervals against hand computation, and coverage where the truth is known."""
 
 import itertools
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -409,6 +410,8 @@ def test_without_contacts_the_arm_called_held_back_is_the_control(shop_test: ran
         (["x", "y"], [], None),
         (["x", "y"], ["x", "y"], None),
         (["x", "y", "z"], ["x"], None),
+        (["x", "y", "Control"], ["x"], "Control"),
+        (["x", "control", "holdout"], ["x"], None),
     ],
 )
 def test_the_control_is_the_arm_nobody_reached(named: list[str], reached: list[str], control: str | None) -> None:
@@ -601,3 +604,108 @@ def test_a_cost_nobody_knows_gives_no_money_figure() -> None:
         collect_shop(SHOP.tables["contacts"], 0.8, cost_per_contact=None), margin=None, confidence=0.95
     )
     assert "cost of a contact: 0.8, assumed by you" in assumed[0].money_from
+
+
+# --- what must not be told
+
+
+def one_segment(mine: list[float], theirs: list[float], **columns: object) -> pd.DataFrame:
+    arm = ["mailed"] * len(mine) + ["held back"] * len(theirs)
+    table = pd.DataFrame({"customer_id": range(len(arm)), "segment_key": "A", "arm": arm, "sales": [*mine, *theirs]})
+    return table.astype({"sales": float}).assign(orders=1.0, **columns)
+
+
+@pytest.mark.parametrize("rest", [1e-9, 1e-4, -1e-6])
+def test_a_mean_next_to_nothing_is_no_obstacle(rest: float) -> None:
+    # a campaign that just pays for itself: the relative change that nobody asked for is beyond any number
+    sales = np.random.default_rng(0).exponential(10, 400)
+    table = one_segment([*sales], [*sales[::-1]])
+    cost = 0.3 * sales.mean() - rest
+    row = read(table, cost=cost).loc["A"]
+    by_hand = welch_by_hand(0.3 * sales - cost, 0.3 * sales, 0.95)
+    assert row[["net_benefit", "net_benefit_low", "net_benefit_high"]].tolist() == pytest.approx(list(by_hand))
+
+
+def test_an_effect_of_exactly_nothing_has_its_error() -> None:
+    table = one_segment([1, 2, 3] * 10, [3, 2, 1] * 10)
+    row = read(table, cost=None).loc["A"]
+    expected = np.sqrt(2 * np.var([1, 2, 3] * 10, ddof=1) / 30)
+    assert (row["sales_difference"], row["sales_p"]) == (0.0, 1.0)
+    assert row["sales_error"] == pytest.approx(expected, rel=1e-4)
+    found = experiments.welch(np.array([1.0, 2, 3] * 10), np.array([3.0, 2, 1] * 10), 0.95)
+    assert found.error == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("price", [10.0, 12.0])
+@pytest.mark.parametrize("past", [False, True])
+def test_customers_who_all_pay_the_same_price_prove_nothing(price: float, past: bool) -> None:
+    table = one_segment([price] * 30, [10.0] * 30)
+    table = table.assign(sales_before=np.random.default_rng(1).random(60)) if past else table
+    row = read(table, cost=1.0).loc["A"]
+    assert past or row["word"] == "cannot tell"
+    if not past:
+        assert row[["net_benefit_low", "net_benefit_p", "net_benefit_error", "roi_low"]].isna().all()
+
+
+def test_a_test_whose_sample_ratio_is_off_tells_no_figure() -> None:
+    found = collect_shop(SHOP.tables["contacts"])
+    off = replace(found, ratio=experiments.sample_ratio(arms(a=900, b=100), {"a": 0.5, "b": 0.5}))
+    test = randomised.read(off, margin=None, confidence=0.95)[0]
+    assert set(test.table["word"]) == {"cannot tell"}
+    assert set(test.table["why"]) == {"the sample ratio is off"}
+    assert test.table[["net_benefit", "net_benefit_low", "roi", "conversion_low", "cost"]].isna().all(axis=None)
+    assert (test.table["treated"] > 0).all()
+    assert (test.extra_buyer, test.family) == ("", "")
+    assert "not read, the sample ratio is off" in test.sentence
+    assert "fewer than two can be read" in test.sentence
+    assert "the sample ratio is off" in roi.chance_sentence(test.name, test.overall)
+
+
+def test_the_cost_of_an_extra_buyer_needs_no_margin() -> None:
+    found = collect_shop(SHOP.tables["contacts"])
+    plain = replace(found, table=found.table.drop(columns="margin"))
+    test = randomised.read(plain, margin=None, margin_from="not known: 3 lines have none", confidence=0.95)[0]
+    assert test.value == "sales_difference"
+    assert "Cost per extra buyer" in test.extra_buyer
+    assert "Margin: not known: 3 lines have none" in test.money_from
+
+
+def test_contacts_without_a_cost_of_their_own_are_not_free() -> None:
+    contacts = SHOP.tables["contacts"].assign(cost=lambda t: np.where(np.arange(len(t)) < 40, 2.0, np.nan))
+    found = collect_shop(contacts, cost_per_contact=None)
+    assert "cost" not in found.table.columns
+    assert (
+        found.cost_from == f"cost of a contact: not known for {len(contacts) - 40} of {len(contacts)} customers reached"
+    )
+    filled = collect_shop(contacts, 0.5, cost_per_contact=None)
+    assert filled.table["cost"].sum() == pytest.approx(40 * 2.0 + (len(contacts) - 40) * 0.5)
+    assert "for 260 customers reached without one, cost of a contact: 0.5, assumed by you" in filled.cost_from
+    # an opened letter has no cost of its own; the delivery had
+    opened = pd.concat([contacts.assign(cost=2.0), contacts.assign(event="open", cost=np.nan)])
+    assert collect_shop(opened).cost_from == "cost of contacts: measured, one by one"
+
+
+def test_a_cost_below_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="campaign autumn: cost of a customer == -1; money spent is at least 0"):
+        collect_shop(SHOP.tables["contacts"], cost_per_contact=-1.0)
+
+
+def test_strata_drawn_with_other_shares_are_judged_by_their_own() -> None:
+    rows = [("big", "mailed", 0.8)] * 80 + [("big", "held back", 0.2)] * 20
+    rows += [("small", "mailed", 0.5)] * 150 + [("small", "held back", 0.5)] * 150 + [("few", "mailed", 0.8)]
+    mine = pd.DataFrame(rows, columns=["stratum", "arm", "designed_share"])
+    designed = lottery._designed(mine)
+    assert sum(designed.values()) == pytest.approx(1)
+    assert experiments.sample_ratio(mine["arm"], designed).fits
+    assert lottery._designed(mine[:100].drop(columns="stratum")) == {"mailed": 0.8, "held back": 0.2}
+
+
+def test_whoever_only_returns_is_no_buyer() -> None:
+    rows = [("a", "1", 10.0), ("b", "2", -4.0), ("c", "3", 8.0), ("c", "4", -8.0), ("d", "5", 0.0)]
+    bought = pd.DataFrame(rows, columns=["customer_id", "order_id", "amount"]).assign(
+        ordered_at=pd.Timestamp(2025, 10, 3)
+    )
+    sold = connect().create_table(f"experiments_{next(NUMBER)}", bought)
+    found = campaigns.spend(sold, AUTUMN.during, pd.Series(list("abcde"))).set_index("customer_id")
+    assert found["orders"].tolist() == [1, 0, 1, 1, 0]
+    assert found["sales"].tolist() == [10.0, -4.0, 0.0, 0.0, 0.0]

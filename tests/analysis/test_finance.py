@@ -130,3 +130,38 @@ def test_the_statement_counts_its_sources_and_goes_into_the_metrics() -> None:
     records = finance.records(table)
     assert records[0]["low"] is None
     assert records[0]["value"] == 700.0
+
+
+def test_the_return_and_the_extra_buyer_of_a_test_stand_in_the_statement() -> None:
+    told = {"net_benefit": 1.0, "net_benefit_low": 0.5, "net_benefit_high": 1.5, "cost": 2.0}
+    told |= {"roi": 0.5, "roi_low": 0.25, "roi_high": 0.75, "roi_unbounded": False}
+    lift = {"conversion_low": 0.02, "conversion_difference": 0.04, "conversion_high": 0.08}
+    table = statement(tests=[reading(**told, **lift)])
+    assert table.loc["return on cost, campaign autumn, mailed, all", ["value", "low", "high"]].tolist() == [
+        0.5,
+        0.25,
+        0.75,
+    ]
+    buyer = table.loc["cost per extra buyer, campaign autumn, mailed, all"]
+    assert buyer[["value", "low", "high", "source"]].tolist() == [50.0, 25.0, 100.0, "estimated"]
+    open_ = told | {"roi_low": np.nan, "roi_high": np.nan, "roi_unbounded": True}
+    table = statement(tests=[reading(**open_, **(lift | {"conversion_low": -0.01}))])
+    assert "no bounds" in table.loc["return on cost, campaign autumn, mailed, all", "basis"]
+    buyer = table.loc["cost per extra buyer, campaign autumn, mailed, all"]
+    assert (buyer["source"], np.isnan(buyer["value"])) == ("not known", True)
+    assert "at best 25.00" in buyer["basis"]
+    few = reading(
+        **(told | {"roi_low": np.nan, "net_benefit_low": np.nan}), why="too few buyers", conversion_low=np.nan
+    )
+    table = statement(tests=[few])
+    assert set(table[table.index.str.contains("autumn")]["source"]) == {"not known"}
+
+
+def test_a_margin_on_some_lines_is_not_known_with_its_reason() -> None:
+    assert statement(margin="not known: 3 of 9 lines have none").loc["margin", "basis"] == "3 of 9 lines have none"
+
+
+def test_the_bridge_adds_up_as_it_is_shown() -> None:
+    bridge = finance.bridge(READ, 900.0049, 899.9951).set_index("step")["amount"]
+    assert bridge["in the window"] - bridge["customers without a segment"] == bridge["in the segments"]
+    assert bridge.round(2).tolist() == bridge.tolist()

@@ -80,3 +80,7 @@ def test_the_chance_of_a_profit() -> None:
 def test_an_error_that_is_none_is_refused(errors: list[float]) -> None:
     with pytest.raises(DataError, match="every group needs one above 0"):
         shrink(np.zeros(len(errors)), np.array(errors))
+
+
+def test_with_few_groups_the_prior_is_named_too() -> None:
+    assert "flat prior" in shrink(np.array([1.0, 2.0]), np.array([0.5, 0.5])).sentence

@@ -122,3 +122,38 @@ def test_margins_by_category_need_categories() -> None:
         margins.apply(lines(["Bread"]).drop("category"), stated(Bread=0.5))
     priced, _ = margins.apply(lines(["Bread"]).drop("category"), stated(all_others=0.3))
     assert priced.execute()["margin"].tolist() == [3.0]
+
+
+def test_a_margin_on_some_lines_only_is_not_summed_as_nothing() -> None:
+    some = lines(["Bread", "Fruit"]).mutate(margin=ibis.cases((ibis._.category == "Bread", 4.0), else_=None))
+    plain, source = margins.apply(some, None)
+    assert "margin" not in plain.columns
+    assert source.startswith("not known: 1 of 2 purchase lines have no margin of their own")
+    filled, source = margins.apply(some, stated(Fruit=0.2))
+    assert sorted(filled.execute()["margin"]) == [2.0, 4.0]
+    assert source == ("measured; 1 of 2 purchase lines have no margin: theirs is stated by the source (budget 2025)")
+    with pytest.raises(DataError, match="no rate for Fruit"):
+        margins.apply(some, stated(Wine=0.2))
+
+
+@pytest.mark.parametrize("rate", ["0", "-1.2"])
+def test_a_rate_that_is_not_above_zero_is_no_rate(tmp_path: Path, rate: str) -> None:
+    checked = check(tmp_path, f"GBP,{rate},bank\nUSD,0.5,bank\n")
+    assert checked["exchange_rates"].quarantined["rule"].tolist() == ["rate is not above zero"]
+    assert checked["transactions"].kept.execute()["customer_id"].tolist() == ["a", "c"]
+
+
+def test_what_was_converted_at_which_rate_is_said(tmp_path: Path) -> None:
+    checked = check(tmp_path, "GBP,1.2,bank of May\nCHF,1.1,bank\n")
+    units = pd.DataFrame({"column": [], "plausible": pd.Series(dtype=bool)})
+    said = " ".join(audit_report.findings(checked, units))
+    assert "2 lines in GBP are converted at 1.2, stated by the source (bank of May)." in said
+    assert "CHF" not in said
+    assert "2 lines have no currency or no exchange rate; they are set aside, and their money is in no amount" in said
+
+
+def test_the_cents_that_are_shown_add_up(tmp_path: Path) -> None:
+    bridge = audit_report.money_bridge(check(tmp_path, "GBP,1.00055,bank\nUSD,0.50055,bank\n")["transactions"])
+    amounts = [round(amount * 100) for amount in bridge["amount"]]
+    assert amounts[0] == sum(amounts[1:])
+    assert [amount / 100 for amount in amounts] == bridge["amount"].tolist()

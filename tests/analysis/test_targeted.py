@@ -170,7 +170,8 @@ def test_other_campaigns_at_the_same_time_are_seen_and_earlier_ones_are_not_coun
 
 @pytest.mark.parametrize("customers", [0, 1, 499, 500])
 def test_a_campaign_that_reached_all_or_nobody_has_nothing_to_compare(customers: int) -> None:
-    with pytest.raises(DataError, match=f"campaign autumn reached {customers} of 500 customers; nothing to compare"):
+    told = f"campaign autumn: customers reached == {customers} of 500 who were known before it; a comparison needs"
+    with pytest.raises(DataError, match=told):
         read(sent(PAST["customer_id"].iloc[:customers]))
 
 

@@ -76,7 +76,9 @@ def test_policies_that_agree_in_every_segment_gain_nothing() -> None:
     row = policies(found).loc["by segment"]
     assert (row["gain"], row["gain_low"], row["gain_high"]) == (0.0, 0.0, 0.0)
     assert not found.beats
-    assert found.sentence.startswith("The same for everyone is as good: targeting by segment brought +0.00 EUR")
+    assert found.sentence.startswith(
+        "The same for everyone is as good: nothing shows that targeting brings more (+0.00 EUR"
+    )
 
 
 def test_an_offer_that_only_costs_is_sent_to_nobody() -> None:

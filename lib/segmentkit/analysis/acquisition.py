@@ -267,3 +267,9 @@ def _by_segment(matched: pd.DataFrame, segments: pd.DataFrame, lifetime: Lifetim
     table["lifetime_margin"] = table["segment_key"].map(worth["margin_so_far"] + worth["value"])
     table["lifetime_to_cac"] = (table["lifetime_margin"] / table["cac"]).where(table["cac"] > 0)
     return table
+
+
+def to_table(found: Acquisition) -> pd.DataFrame:
+    """Cost by cohort, by channel and by segment below one another; ``by`` says which."""
+    parts = {"cohort and channel": found.cohorts, "channel": found.channels, "segment": found.segments}
+    return pd.concat([table.assign(by=by) for by, table in parts.items()], ignore_index=True)

@@ -218,6 +218,9 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
         elif name.endswith("_id") and given.type().is_string():
             rounded = given.re_search(r"^\d([.,]\d+)?[Ee]\+\d+$")
             rules.append(_Rule(f"{name} was rounded by a spreadsheet", name, rounded, "export ids as text"))
+    if contract.name == "exchange_rates":
+        mend = "state what one unit of it is worth in the source's own currency"
+        rules.append(_Rule("rate is not above zero", "rate", both.typed_rate <= 0, mend))
     if {"start", "end"} <= set(both.columns):
         swapped = both.typed_end < both.typed_start
         rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))

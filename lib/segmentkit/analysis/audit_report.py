@@ -109,6 +109,7 @@ def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
         "stay in.",
         f"{int(facts.zero):,} lines have an amount of zero; they stay in and count as purchases.",
     ]
+    said += _currencies(checked)
     for row in units[~units["plausible"]].itertuples():
         said.append(
             f"The largest 1 % of lines carry {row.top_share:.2%} of all {row.column}: its units differ from line to "
@@ -120,6 +121,27 @@ def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
             other = checked[name].kept.select("customer_id").distinct()
             unmatched = int(other.anti_join(buyers, "customer_id").count().execute())
             said.append(f"{name}: {unmatched:,} of {int(other.count().execute()):,} customers have no purchase.")
+    return said
+
+
+def _currencies(checked: dict[str, Checked]) -> list[str]:
+    """What was converted at which rate, and the lines whose money stands in no amount."""
+    said, bought = [], checked["transactions"]
+    unknown = int(bought.quarantined["rule"].isin(["currency is missing", "currency has no exchange rate"]).sum())
+    if unknown:
+        said.append(
+            f"{unknown:,} lines have no currency or no exchange rate; they are set aside, and their money is in no "
+            "amount of the money bridge."
+        )
+    if "currency" in bought.kept.columns and "exchange_rates" in checked:
+        lines = bought.kept["currency"].value_counts().execute().set_index("currency").iloc[:, 0]
+        rates = checked["exchange_rates"].kept.execute().sort_values("currency")
+        said += [
+            f"{lines[row.currency]:,} lines in {row.currency} are converted at {row.rate:g}, stated by the source "
+            f"({row.origin})."
+            for row in rates.itertuples()
+            if row.currency in lines.index
+        ]
     return said
 
 
@@ -144,8 +166,9 @@ def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
 
 def money_bridge(transactions: Checked) -> pd.DataFrame:
     """From the money read to the money analysed: ``step, rows, amount``; the first is the sum of the others."""
+    # rounded first, so that the cents that are shown add up
     read, kept, nobodys = (
-        sum_ or 0.0 for sum_ in (transactions.money_read, transactions.money_kept, transactions.money_nobodys)
+        round(sum_ or 0.0, 2) for sum_ in (transactions.money_read, transactions.money_kept, transactions.money_nobodys)
     )
     rules = transactions.quarantined["rule"]
     lines = transactions.rows_read - int(rules.str.startswith("unreadable").sum())
@@ -153,7 +176,7 @@ def money_bridge(transactions: Checked) -> pd.DataFrame:
     rows = [
         ("read from the source", lines, read),
         ("set aside: no customer", without, nobodys),
-        ("set aside for another reason", lines - without - transactions.rows_kept, round(read - kept - nobodys, 4)),
+        ("set aside for another reason", lines - without - transactions.rows_kept, round(read - kept - nobodys, 2)),
         ("analysed", transactions.rows_kept, kept),
     ]
     return pd.DataFrame(rows, columns=["step", "rows", "amount"])

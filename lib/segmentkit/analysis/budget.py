@@ -133,8 +133,8 @@ def allocate(
     plans["honest"] = plans["plan"].map(measured).astype(float)
     verdict = _verdict(plans, figures[1])
     filled = table.assign(contacts=best, spent=table["cost"] * best, profit=table["net_benefit"] * best)
-    left = int(_sizes(table).sum() - best.sum())
-    return Allocation(filled, plans, left, *figures, verdict, _sentence(plans, verdict, figures, currency))
+    told, left = _sentence(plans, verdict, figures, currency), int(_sizes(table).sum() - best.sum())
+    return Allocation(filled, plans, left, *figures, verdict, told)
 
 
 def _checked(options: pd.DataFrame, uplift: Uplift | None) -> pd.DataFrame:
@@ -158,13 +158,13 @@ def _checked(options: pd.DataFrame, uplift: Uplift | None) -> pd.DataFrame:
 
 def _check_limits(table: pd.DataFrame, limits: _Limits) -> None:
     if limits.budget is not None and not 0 <= limits.budget < np.inf:
-        raise ParameterError(f"budget == {limits.budget}; it must be 0 or more, or None for no limit")
+        raise ParameterError(f"budget == {limits.budget}; it must be 0 or more; leave it empty for no limit")
     if not 0 <= limits.hold_out < 1:
         raise ParameterError(f"hold_out == {limits.hold_out}; it must be 0 or more and below 1, e.g. 0.1 for a tenth")
     known = sorted(set(table["channel"]))
     for channel, most in limits.capacities.items():
         if channel not in known or most < 0:
-            raise ParameterError(f"capacities[{channel!r}] == {most}; 0 or more, for one of {', '.join(known)}")
+            raise ParameterError(f"capacities holds '{channel} {most}'; give 0 or more for one of {', '.join(known)}")
 
 
 def _lacking(table: pd.DataFrame) -> str:
@@ -177,9 +177,8 @@ def _lacking(table: pd.DataFrame) -> str:
 
 def _nothing(table: pd.DataFrame, why: str) -> Allocation:
     empty = pd.DataFrame(columns=["plan", "contacts", "spent", "profit", "low", "high", "loss_probability"])
-    unknown, size = float("nan"), int(_sizes(table).sum())
-    filled = table.assign(contacts=0, spent=0.0, profit=0.0)
-    return Allocation(filled, empty, size, unknown, unknown, unknown, UNKNOWN, why)
+    unknown, size = (float("nan"),) * 3, int(_sizes(table).sum())
+    return Allocation(table.assign(contacts=0, spent=0.0, profit=0.0), empty, size, *unknown, UNKNOWN, why)
 
 
 def _sizes(table: pd.DataFrame) -> pd.Series:
@@ -189,8 +188,7 @@ def _sizes(table: pd.DataFrame) -> pd.Series:
 
 def _available(sizes: pd.Series, limits: _Limits) -> np.ndarray:
     """Customers who may be contacted; the hold-out is rounded up."""
-    free: np.ndarray = np.floor((1 - limits.hold_out) * sizes.to_numpy(dtype=float) + 1e-9)
-    return free
+    return np.asarray(np.floor((1 - limits.hold_out) * sizes.to_numpy(dtype=float) + 1e-9))
 
 
 @dataclass(frozen=True)
@@ -233,7 +231,12 @@ def _uniform(table: pd.DataFrame, limits: _Limits) -> dict[str, np.ndarray]:
             share = min(share, limits.budget / price)
         if channel in limits.capacities and reach.sum() > 0:
             share = min(share, limits.capacities[channel] / reach.sum())
-        made[f"everyone: {offer} by {channel}"] = np.floor(share * reach + 1e-6).astype(int)
+        exact, whole = share * reach, np.floor(share * reach + 1e-6).astype(int)
+        more = np.argsort(whole - exact, kind="stable")[: int(exact.sum() + 1e-6) - int(whole.sum())]
+        # rounding down alone would handicap the plan: what is left goes to the largest remainders, if it can be paid
+        rounded = whole + np.isin(np.arange(len(whole)), more)
+        paid = limits.budget is None or rounded @ table["cost"] <= limits.budget
+        made[f"everyone: {offer} by {channel}"] = rounded if paid else whole
     return made
 
 
@@ -244,10 +247,8 @@ def _draws(table: pd.DataFrame, draws: int, seed: int) -> np.ndarray:
     shared, error = (table[name].to_numpy(dtype=float) for name in ("shared_error", "error"))
     own = np.sqrt(np.maximum(error**2 - shared**2, 0.0))
     common = rng.standard_normal((draws, offer.max() + 1))[:, offer]
-    drawn: np.ndarray = (
-        table["net_benefit"].to_numpy(dtype=float) + shared * common + own * rng.standard_normal((draws, len(table)))
-    )
-    return drawn
+    mean = table["net_benefit"].to_numpy(dtype=float)
+    return np.asarray(mean + shared * common + own * rng.standard_normal((draws, len(table))))
 
 
 def _row(
@@ -306,20 +307,21 @@ def _best(plans: pd.DataFrame) -> pd.Series:
 def _sentence(plans: pd.DataFrame, verdict: str, figures: tuple[float, float, float], currency: str) -> str:
     plan, same = plans.iloc[0], _best(plans)
     if verdict == UNKNOWN:
-        return (
-            f"{_told('By segment', plan, currency)} The net benefits are assumed: what they would earn is not measured."
-        )
+        return f"{_told('By segment', plan, currency)} The net benefits are assumed, not measured."
     likely = f"likely {figures[1]:+,.0f} to {figures[2]:+,.0f}"
     if verdict == TARGETED:
         return (
             f"Targeting beats: choosing by segment earns {figures[0]:,.0f} {currency} more than the same for everyone "
             f"or nobody ({likely}, on customers that had no part in the choice). {_told('By segment', plan, currency)}"
         )
-    doubt = f"nothing shows that choosing by segment earns more ({figures[0]:+,.0f} {currency}, {likely})"
+    found = "choosing by segment earned less" if figures[2] < 0 else "nothing shows that choosing by segment earns more"
+    doubt = f"{found} ({figures[0]:+,.0f} {currency}, {likely})"
+    if not plans["contacts"].any():
+        return "Nobody can be contacted: the budget, the channels and the hold-out leave no contact."
     if verdict == NOBODY:
         return f"Contacting nobody is as good: no offer is worth its cost for everyone, and {doubt}."
-    name = same["plan"].removeprefix("everyone: ")
-    return f"The same for everyone is as good: {doubt}. {_told(f'Everyone, {name}', same, currency)}"
+    offer = same["plan"].replace("everyone: ", "Everyone, ", 1)
+    return f"The same for everyone is as good: {doubt}. {_told(offer, same, currency)}"
 
 
 def _told(who: str, row: pd.Series, currency: str) -> str:

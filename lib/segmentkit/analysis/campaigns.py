@@ -148,11 +148,14 @@ def response_rates(
 def spend(transactions: ibis.Table, seen: Window, customers: pd.Series) -> pd.DataFrame:
     """Sales and orders of every customer inside a window; zero for those who bought nothing.
 
+    A return takes its money off the sales; it is no order, and whoever only returns is no buyer.
+
     Returns:
         ``customer_id, sales, orders`` and, where the source has margins, ``margin``; in the order of ``customers``.
     """
     lines = until(transactions, seen)
-    sums: dict[str, Any] = {"sales": money(lines.amount), "orders": lines.order_id.nunique()}
+    bought_in = lines.order_id.nunique(where=lines.amount >= 0)
+    sums: dict[str, Any] = {"sales": money(lines.amount), "orders": bought_in}
     if "margin" in lines.columns:
         sums["margin"] = money(lines.margin)
     bought = lines.group_by("customer_id").aggregate(**sums).execute()

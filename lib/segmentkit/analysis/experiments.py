@@ -112,14 +112,14 @@ def compare(
     found = metric.analyze_aggregates(*sides)
     estimate, statistic = float(found.effect_size), float(found.statistic)
     if not estimate:  # nothing over its statistic is no error: measure it a little higher
-        step = float(mine[value].std()) or 1.0
+        step = 0.001 * (float(mine[value].std()) or 1.0)
         nudged = metric.analyze_aggregates(sides[0], _aggregates(_lifted(mine, value, per, lift + step)[names]))
         error = float(nudged.effect_size) / float(nudged.statistic) if nudged.statistic else np.nan
     else:
         error = estimate / statistic
-    if not error > 1e-12 * lift:
-        return Difference(estimate, np.nan, np.nan, np.nan, np.nan)
     low, high = float(found.effect_size_ci_lower), float(found.effect_size_ci_upper)
+    if np.isnan(low) or not error > 1e-12 * lift:
+        return Difference(estimate, np.nan, np.nan, np.nan, np.nan)
     return Difference(estimate, low, high, float(found.pvalue), error)
 
 
@@ -168,11 +168,21 @@ def read_test(
     priced = roi.price(outcomes, control, cost_per_contact, margin_rate)
     groups = [*priced.groupby("segment_key"), ("all", priced)]
     rows = [_read_one(str(key), part, treated, control, confidence) for key, part in groups]
+    table = pd.DataFrame(rows)
     if _shares_differ(outcomes):
-        counted = {"segment_key", "treated", "control", "buyers_treated", "buyers_control"}
-        rows[-1] = {name: value if name in counted else np.nan for name, value in rows[-1].items()}
-        rows[-1]["why"] = "arms have other shares in other segments: read them one by one"
-    return pd.DataFrame(rows)
+        whole = table["segment_key"] == "all"
+        table = counts_only(table, whole, "arms have other shares in other segments: read them one by one")
+    return table
+
+
+def counts_only(table: pd.DataFrame, rows: pd.Series, why: str) -> pd.DataFrame:
+    """Rows of ``read_test`` that must not be read: customers and buyers stay, every other figure is missing."""
+    counted = {"segment_key", "arm", "treated", "control", "buyers_treated", "buyers_control", "why"}
+    table = table.copy()
+    for name in table.columns.drop(list(counted), errors="ignore"):
+        table[name] = table[name].where(~rows, np.nan)
+    table.loc[rows, "why"] = why
+    return table
 
 
 def _shares_differ(outcomes: pd.DataFrame) -> bool:
@@ -205,7 +215,8 @@ def _read_one(key: str, part: pd.DataFrame, treated: str, control: str, confiden
         row["cost"] = float(mine["spent"].mean())
     if "net" in part.columns:
         row |= _means("net_benefit", mine, theirs, confidence, enough, past)
-        row |= roi.ratio(mine, theirs, confidence, past) if enough else roi.NO_RATIO
+        told = enough and pd.notna(row["net_benefit_low"])
+        row |= roi.ratio(mine, theirs, confidence, past) if told else roi.NO_RATIO
     return row
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from segmentkit.analysis import roi
 from segmentkit.analysis.acquisition import Acquisition
 from segmentkit.analysis.budget import Allocation
 from segmentkit.analysis.lifetime import Lifetime
@@ -28,11 +29,12 @@ def bridge(read: Sequence[Mapping[str, Any]], in_window: float, by_segment: floa
         Every step; what is left at each stop is the stop before less what is named between them.
     """
     amounts = {row["step"]: float(row["amount"]) for row in read}
+    in_window, by_segment = round(in_window, 2), round(by_segment, 2)
     rows = [
         *amounts.items(),
-        ("outside the days looked at", round(amounts["analysed"] - in_window, 4)),
+        ("outside the days looked at", round(amounts["analysed"] - in_window, 2)),
         ("in the window", in_window),
-        ("customers without a segment", round(in_window - by_segment, 4)),
+        ("customers without a segment", round(in_window - by_segment, 2)),
         ("in the segments", by_segment),
     ]
     return pd.DataFrame(rows, columns=["step", "amount"])
@@ -70,10 +72,12 @@ def statement(
         _row(f"sales of segment {one.segment_key}", one.sales, "purchases in the window") for one in worth.itertuples()
     ]
     rows += [_of_test(test, one) for test in tests for one in test.table.itertuples()]
+    rows += [row for test in tests for row in _of_whole_test(test)]
     rows += [row for one in not_proven.to_dict("records") for row in _of_unproven(one)]
     rows += _of_lifetime(outlook, refused) + _of_acquisition(acquired, no_cac) + _of_budget(allocation)
-    if margin == "not known":
-        rows.append(_row("margin", None, "neither in the purchases nor stated", source="not known"))
+    if margin.startswith("not known"):
+        why = margin.partition(": ")[2] or "neither in the purchases nor stated"
+        rows.append(_row("margin", None, why, source="not known"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -91,6 +95,25 @@ def _of_test(test: Test, one: Any) -> Row:
     if pd.isna(getattr(one, f"{prefix}_low")):
         return _row(figure, None, one.why or "no interval", source="not known")
     return _row(figure, getattr(one, test.value), basis, source="estimated", of=one, name=prefix)
+
+
+def _of_whole_test(test: Test) -> list[Row]:
+    """Return on cost, a share of the cost and no amount, and what one more buyer cost; of all customers together."""
+    one, rows, basis = test.overall, [], f"by lot; {test.money_from}"
+    if pd.notna(one.get("roi")):
+        free = " Its interval has no bounds." if one["roi_unbounded"] else ""
+        told = f"(extra profit - cost) / cost, so 0.50 is half of the cost on top;{free} {basis}"
+        span = None if pd.isna(one["roi_low"]) else one
+        known = "estimated" if span is not None or free else "not known"
+        value = one["roi"] if known == "estimated" else None
+        rows.append(_row(f"return on cost, {test.name}, all", value, told, source=known, of=span, name="roi"))
+    if pd.notna(one.get("cost")):
+        figure, sure = f"cost per extra buyer, {test.name}, all", one["conversion_low"] > 0
+        if not sure:
+            return [*rows, _row(figure, None, roi.per_extra_buyer(one, one["cost"]), source="not known")]
+        ends = [one["cost"] / one[f"conversion_{end}"] for end in ("difference", "high", "low")]
+        rows.append((figure, *ends, "estimated", basis))
+    return rows
 
 
 def _of_unproven(one: Mapping[str, Any]) -> list[Row]:

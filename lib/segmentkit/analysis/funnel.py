@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from segmentkit.analysis.campaigns import Campaign
 from segmentkit.analysis.features import until
+from segmentkit.analysis.randomised import slug
 
 FEWEST_IN_BASE = 10
 STEPS = ("impression", "delivery", "open", "click", "visit", "bought")
@@ -47,6 +48,11 @@ class Funnel:
     campaign_id: str
     steps: pd.DataFrame
     rates: pd.DataFrame
+
+    @property
+    def slug(self) -> str:
+        """The campaign as a file is named."""
+        return slug(self.campaign_id)
 
     @property
     def has_steps(self) -> bool:

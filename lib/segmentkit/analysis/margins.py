@@ -17,13 +17,20 @@ def apply(transactions: ibis.Table, stated: ibis.Table | None) -> tuple[ibis.Tab
 
     Returns:
         The lines, with ``margin`` in money where it is known, and the source of the figure: ``measured``, ``stated by
-        the source (...)`` or ``not known``.
+        the source (...)`` or ``not known``. Lines without a margin of their own get the stated one; where none is
+        stated, a margin on some lines only is left out, for in a sum the others would count as nothing.
 
     Raises:
         DataError: a rate that is no share, a category without a rate, or purchases without categories.
     """
-    if "margin" in transactions.columns:
+    own = "margin" in transactions.columns
+    without = int(transactions.margin.isnull().sum().execute() or 0) if own else 0
+    if own and not without:
         return transactions, "measured"
+    if own:
+        some = f"{without:,} of {int(transactions.count().execute()):,} purchase lines have no margin"
+        if stated is None:
+            return transactions.drop("margin"), f"not known: {some} of their own, and no table margins states one"
     if stated is None:
         return transactions, "not known"
     margins = stated.execute()
@@ -35,13 +42,16 @@ def apply(transactions: ibis.Table, stated: ibis.Table | None) -> tuple[ibis.Tab
         )
     rates = margins.set_index("category")["margin_rate"]
     rest, listed = rates.get(REST), rates.drop(REST, errors="ignore")
-    _check_covered(transactions, listed, rest)
+    _check_covered(transactions.filter(transactions.margin.isnull()) if own else transactions, listed, rest)
     rate = ibis.literal(rest, type="float64")
     if len(listed) and "category" in transactions.columns:
         cases = [(transactions.category == name, float(value)) for name, value in listed.items()]
         rate = ibis.cases(*cases, else_=rate)
     origins = "; ".join(dict.fromkeys(margins["origin"]))
-    return transactions.mutate(margin=transactions.amount * rate), f"stated by the source ({origins})"
+    told, margin = f"stated by the source ({origins})", transactions.amount * rate
+    if own:
+        return transactions.mutate(margin=transactions.margin.coalesce(margin)), f"measured; {some}: theirs is {told}"
+    return transactions.mutate(margin=margin), told
 
 
 def _check_covered(transactions: ibis.Table, listed: pd.Series, rest: float | None) -> None:

@@ -99,9 +99,20 @@ def collect(
     control = control_arm(mine, touched, campaign.campaign_id)
     spent, cost_from = _cost(table, control, touched, contacts, responses, plan, campaign, cost)
     table = table if spent is None else table.assign(cost=spent)
-    designed = mine.groupby("arm")["designed_share"].first().to_dict()
+    designed = _designed(mine)
     table = table.sort_values("customer_id", ignore_index=True)
     return Outcomes(campaign, table, control, designed, sample_ratio(mine["arm"], designed), cost_from)
+
+
+def _designed(mine: pd.DataFrame) -> dict[str, float]:
+    """Designed share of every arm; where strata were drawn with shares of their own, their mean over customers."""
+    stratum = mine["stratum"].fillna("") if "stratum" in mine.columns else pd.Series("", index=mine.index)
+    shares = mine.groupby([stratum, "arm"])["designed_share"].first().unstack()
+    # a small stratum may hold nobody of an arm
+    gaps, shares = shares.isna().any(axis=1), shares.fillna(shares.median())
+    shares[gaps] = shares[gaps].div(shares[gaps].sum(axis=1), axis=0)
+    weights = stratum.value_counts(normalize=True).reindex(shares.index)
+    return {str(arm): float(share) for arm, share in shares.mul(weights, axis=0).sum().items()}
 
 
 def _during(moments: pd.Series, campaign: Campaign) -> pd.Series:
@@ -119,23 +130,26 @@ def _cost(
     campaign: Campaign,
     assumed: float | None,
 ) -> tuple[pd.Series | None, str]:
-    """What was spent on each customer, and where that figure comes from."""
+    """What was spent on each customer, and where that figure comes from; None where it is not known for all reached."""
     ids, treated = table["customer_id"], table["arm"] != control
     own = contacts[contacts["campaign_id"] == campaign.campaign_id]
     row = plan[plan["campaign_id"] == campaign.campaign_id].iloc[0]
     stated, fixed = (pd.to_numeric(row.get(name), errors="coerce") for name in ("cost_per_contact", "fixed_cost"))
     origin = row.get("cost_origin")
     by = f"stated by the source{f' ({origin})' if isinstance(origin, str) and origin else ''}"
-    if "cost" in own and own["cost"].notna().any():
-        spent = ids.map(own.groupby("customer_id")["cost"].sum()).fillna(0.0).astype(float)
-        told = "cost of contacts: measured, one by one"
-    elif pd.notna(stated) or assumed is not None:
-        unit = float(stated) if pd.notna(stated) else float(assumed or 0)
-        # whoever was assigned and not reached cost nothing; without contacts everyone assigned counts as reached
-        spent = (ids.isin(touched) if len(touched) else treated).astype(float) * unit
-        told = f"cost of a contact: {unit:g}, {by if pd.notna(stated) else 'assumed by you'}"
-    else:
-        return None, "cost of a contact: not known"
+    unit = float(stated) if pd.notna(stated) else assumed
+    # whoever was assigned and not reached cost nothing; without contacts everyone assigned counts as reached
+    met = ids.isin(touched) if len(touched) else treated
+    told = "" if unit is None else f"cost of a contact: {unit:g}, {by if pd.notna(stated) else 'assumed by you'}"
+    measured = own.groupby("customer_id")["cost"].sum(min_count=1) if "cost" in own else pd.Series(dtype=float)
+    each = ids.map(measured).astype(float)
+    if (without := int((met & each.isna()).sum())) and unit is None:
+        some = f" for {without:,} of {int(met.sum()):,} customers reached" if each.notna().any() else ""
+        return None, f"cost of a contact: not known{some}"
+    spent = each.fillna(met * (unit or 0.0))
+    if each.notna().any():
+        rest = f"; for {without:,} customers reached without one, {told}" if without else ""
+        told = f"cost of contacts: measured, one by one{rest}"
     answered = responses[(responses["campaign_id"] == campaign.campaign_id) & (responses["outcome"] == "cost")]
     if len(answered):
         spent = spent + ids.map(answered.groupby("customer_id")["value"].sum()).fillna(0.0).astype(float)
@@ -143,6 +157,11 @@ def _cost(
     if pd.notna(fixed) and fixed:
         spent = spent + treated * float(fixed) / int(treated.sum())
         told += f"; fixed cost of {fixed:,.2f}, {by}, spread evenly over the treated"
+    if (spent < 0).any():
+        raise DataError(
+            f"campaign {campaign.campaign_id}: cost of a customer == {spent.min():g}; money spent is at least 0; mend "
+            "cost_per_contact, fixed_cost, the contacts' cost or the responses called cost"
+        )
     return spent, told
 
 
@@ -155,6 +174,8 @@ def control_arm(mine: pd.DataFrame, reached_ids: pd.Series, campaign_id: str) ->
     touched = mine[mine["customer_id"].isin(reached_ids)]["arm"].unique()
     if len(touched):
         left = sorted(set(mine["arm"]) - set(touched))
+        # of several that nobody reached, the one that is called so
+        left = left if len(left) < 2 else [arm for arm in left if arm.lower() in CONTROL_NAMES] or left
     else:
         left = sorted(arm for arm in set(mine["arm"]) if arm.lower() in CONTROL_NAMES)
     if len(left) != 1:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segmentkit.analysis import roi
-from segmentkit.analysis.experiments import SampleRatio, heterogeneity, read_test
+from segmentkit.analysis.experiments import SampleRatio, counts_only, heterogeneity, read_test
 from segmentkit.analysis.outcomes import Outcomes
 
 METHODS = {"holm": "Holm", "fdr_bh": "Benjamini and Hochberg"}
@@ -89,7 +89,7 @@ class Test:
         if not self.ratio.fits:
             return f"{name} not read, the sample ratio is off"
         if pd.isna(row[f"{prefix}_low"]):
-            return f"{name} cannot be told, {row['why'] or 'too few buyers'}"
+            return f"{name} cannot be told, {row['why'] or 'customers do not scatter'}"
         low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
         each = "" if self.truth is not None else " per customer"
         return f"{name}{each} likely between {low:,.2f} and {high:,.2f}"
@@ -102,6 +102,7 @@ class Test:
         told = (
             f"{who} differ in their effect {p}" if sure else f"whether {who} differ in their effect cannot be told {p}"
         )
+        told = told if self.compared > 1 else "fewer than two can be read, so they cannot be compared"
         cut = self.overall.get("variance_cut", np.nan)
         past = f"Holding sales before the campaign constant cut the variance by {cut:.0%}." if cut == cut else ""
         parts = (f"{self.title}.", f"Sample ratio: {self.ratio.sentence}", self.money_from, past)
@@ -149,7 +150,10 @@ def read(
         ).assign(arm=arm)
         for arm in outcomes.arms
     ]
-    table = roi.with_words(pd.concat(parts, ignore_index=True), confidence, method)
+    table = pd.concat(parts, ignore_index=True)
+    if not outcomes.ratio.fits:
+        table = counts_only(table, table["segment_key"].notna(), "the sample ratio is off")
+    table = roi.with_words(table, confidence, method)
     told = f"{_margin_from(outcomes.table, margin, margin_from)}; {outcomes.cost_from}."
     return [_test(outcomes, arm, table, told, confidence, method) for arm in outcomes.arms]
 
@@ -180,6 +184,8 @@ def _test(outcomes: Outcomes, arm: str, table: pd.DataFrame, told: str, confiden
 
 def _margin_from(table: pd.DataFrame, margin: float | None, known: str) -> str:
     if "margin" in table.columns:
+        return f"Margin: {known}"
+    if margin is None and known.startswith("not known"):
         return f"Margin: {known}"
     return "Margin: not known" if margin is None else f"Margin: {margin:.0%} of sales, assumed by you"
 

@@ -118,7 +118,7 @@ def profit_by_cost(estimate: float, error: float, cost: float) -> pd.DataFrame:
 def chance_sentence(name: str, row: pd.Series) -> str:
     """The chance that a campaign paid at its cost, and the cost at which it is even."""
     if pd.isna(row["net_benefit_error"]):
-        return f"{name}: too few buyers for a chance of profit."
+        return f"{name}: the chance of a profit cannot be told, {row.get('why') or 'too few buyers'}."
     chance = stats.norm.cdf(row["net_benefit"] / row["net_benefit_error"])
     even = row["net_benefit"] + row["cost"]
     told = f"it is even at {even:,.2f}" if even > 0 else "no cost above nothing would have been even"

@@ -26,7 +26,7 @@ EXTRA = {
 USED, DELIVERY = 0.2, 4.0
 OPENS = {"regulars": 0.45, "stock-up": 0.3, "occasional": 0.25, "lapsed": 0.1}
 CLICKS_OF_OPENS = 0.3
-ACQUISITION = {"search": 9.0, "referral": 5.0, "shop": 2.5}
+ACQUISITION = {"search": 95.0, "referral": 60.0, "shop": 30.0}
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def shrink(estimates: np.ndarray, errors: np.ndarray) -> Shrunk:
         raise DataError(f"standard errors {list(errors)}; every group needs one above 0")
     k = len(y)
     if k < FEWEST_GROUPS:
-        told = f"With {k} segments the spread between them cannot be estimated, so nothing is shrunk."
+        told = f"With {k} segments the spread between them cannot be estimated, so nothing is shrunk; "
+        told += "a probability takes every value as equally likely beforehand (flat prior)."
         return Shrunk(y, np.sqrt(v), float("nan"), float(np.average(y, weights=1 / v)), told)
     spread = _spread(y, v)
     weights = 1 / (v + spread)

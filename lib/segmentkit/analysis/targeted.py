@@ -143,7 +143,8 @@ def read_targeted(
     treated = everyone.isin(reached(contacts, campaign)).to_numpy()
     if not 1 < treated.sum() < len(treated) - 1:
         raise DataError(
-            f"campaign {campaign.campaign_id} reached {treated.sum()} of {len(treated)} customers; nothing to compare"
+            f"campaign {campaign.campaign_id}: customers reached == {treated.sum()} of {len(treated)} who were known "
+            "before it; a comparison needs two on each side; name the other campaigns in campaign_ids"
         )
     during, before = (
         spend(transactions, seen, everyone)["sales"].to_numpy() for seen in (campaign.during, campaign.before)
@@ -243,6 +244,29 @@ def _exposure_failures(gap: float, exposure_gap: float) -> list[str]:
     if abs(gap) <= exposure_gap:
         return []
     return [f"the reached were in {gap:+.2f} other campaigns each at the same time (at most {exposure_gap:g} apart)"]
+
+
+def read_all(
+    transactions: ibis.Table,
+    contacts: pd.DataFrame,
+    plan: pd.DataFrame,
+    campaigns: Sequence[Campaign],
+    start: date,
+    **checks: Any,
+) -> tuple[list[NotRandomised], list[Campaign], list[str]]:
+    """Read every campaign that can be compared; see ``read_targeted``.
+
+    Returns:
+        The readings, their campaigns, and why each of the others has nothing to compare.
+    """
+    readings, read, told = [], [], []
+    for campaign in campaigns:
+        try:
+            readings.append(read_targeted(transactions, contacts, plan, campaign, start, **checks))
+            read.append(campaign)
+        except DataError as error:
+            told.append(f"Not read: {error}.")
+    return readings, read, told
 
 
 def sentences(readings: Sequence[NotRandomised]) -> list[str]:

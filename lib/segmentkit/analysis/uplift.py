@@ -128,13 +128,16 @@ class Uplift:
             return (
                 f"Targeting cannot be judged: {'too few buyers to tell' if self.ratio.fits else self.ratio.sentence}."
             )
-        row, unit = self.policies.set_index("policy").loc["by segment"], f"{self.currency} a customer"
+        row = self.policies.set_index("policy").loc["by segment"]
         nearest = row["against"].replace("everyone: ", "sending everyone ").replace(NOBODY, "contacting nobody")
-        likely = f"more than {nearest} (likely {row['gain_low']:,.2f} to {row['gain_high']:,.2f})"
+        likely = f"likely {row['gain_low']:+,.2f} to {row['gain_high']:+,.2f}"
         same = "Contacting nobody" if row["against"] == NOBODY else "The same for everyone"
-        told = f"{same} is as good: targeting by segment brought {row['gain']:+,.2f} {unit} {likely}."
+        why = "targeting by segment fared worse" if row["gain_high"] < 0 else "nothing shows that targeting brings more"
+        amount = f"{row['gain']:+,.2f} {self.currency} a customer against {nearest}, {likely}"
         left = f" {self.left_out:,} customers of small segments are left out." if self.left_out else ""
-        return (f"Targeting by segment is worth {row['gain']:,.2f} {unit} {likely}." if self.beats else told) + left
+        return (
+            f"Targeting by segment is worth it: {amount}." if self.beats else f"{same} is as good: {why} ({amount})."
+        ) + left
 
 
 def measure(

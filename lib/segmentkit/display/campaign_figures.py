@@ -30,9 +30,10 @@ def event_study(studies: Sequence[EventStudy], currency: str) -> Figure:
     axes[-1, 0].set_xlabel("week, 0 is the campaign's first")
     made.supylabel(f"gap per customer, {currency}", fontsize=10)
     moved = [study.campaign_id for study in studies if study.pretrend_p < study.level]
-    found = (
-        f"it already moved before {', '.join(moved)}" if moved else "before the campaigns it moved no more than chance"
-    )
+    still = "too few weeks before the campaigns to tell"
+    if any(not study.table.empty for study in studies):
+        still = "no move beyond chance is seen before the campaigns"
+    found = f"it already moved before {', '.join(moved)}" if moved else still
     style.title(made, f"The gap between the reached and the others, week by week: {found}")
     return made
 
@@ -46,7 +47,9 @@ def overlap(readings: Sequence[NotRandomised]) -> Figure:
             counts, edges = np.histogram(found.chance[found.treated == treated], bins=20, range=(0, 1))
             ax.bar(edges[:-1], sign * counts, width=0.05, align="edge", color=style.colour(index), edgecolor="white")
         ax.axhline(0, color=style.INK, lw=1)
-        ax.set_title(f"campaign {reading.campaign_id}:\n{found.effective_controls:,.0f} effective controls")
+        ax.margins(y=0.15)
+        name = style.wrapped(f"campaign {reading.campaign_id}:", 84 // len(readings))
+        ax.set_title(f"{name}\n{found.effective_controls:,.0f} effective controls")
         ax.text(0.5, 0.94, "reached", transform=ax.transAxes, ha="center", color=style.colour(1))
         ax.text(0.5, 0.03, "others", transform=ax.transAxes, ha="center", color=style.colour(0))
     axes[0, 0].yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")

@@ -63,7 +63,7 @@ def contacts(allocation: Allocation, currency: str) -> Figure:
     """Contacts by segment and offer, and the plan's profit beside the same for everyone and nobody."""
     made, (left, right) = style.figure(4.4, columns=2, width_ratios=[1, 1.15])
     _bars(left, allocation.table)
-    if allocation.plans.empty:
+    if not allocation.plans["contacts"].any():
         right.text(0.5, 0.5, "no plan", ha="center", transform=right.transAxes, color=style.QUIET)
         right.set_axis_off()
     else:

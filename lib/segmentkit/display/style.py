@@ -26,6 +26,8 @@ mpl.rcParams.update(
         "ytick.color": QUIET,
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
+        # a name from the data is text, whatever signs it holds
+        "text.parse_math": False,
     }
 )
 

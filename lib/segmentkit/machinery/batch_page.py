@@ -95,16 +95,16 @@ def _row(folder: Path, market: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _campaigns(measured: Mapping[str, Any], currency: str) -> str:
     """What is known of campaigns in one line: net benefit where a lottery gives it, else that it is not known."""
+    told = []
     for test in measured["tests"]:
         row = next(one for one in test["rows"] if one["segment_key"] == "all")
         if test["ratio_fits"] and test["value"] == "net_benefit" and row["net_benefit_low"] is not None:
             low, high = row["net_benefit_low"], money(row["net_benefit_high"], currency)
             roi = f", ROI {row['roi_low']:.0%} to {row['roi_high']:.0%}" if row.get("roi_low") is not None else ""
-            return f"{test['campaign_id']}: net benefit {low:,.2f} to {high} a customer{roi}"
-    if measured["readings"]:
-        lost = sum(reading["verdict"] == "not identified" for reading in measured["readings"])
-        return f"{lost} of {len(measured['readings'])} read are not identified"
-    return "not known"
+            told.append(f"{test['campaign_id']}, {test['arm']}: net benefit {low:,.2f} to {high} a customer{roi}")
+    lost = sum(reading["verdict"] == "not identified" for reading in measured["readings"])
+    told += [f"{lost} of {len(measured['readings'])} read are not identified"] if measured["readings"] else []
+    return "; ".join(told) or "not known"
 
 
 def _aligned_rows(aligned: pd.DataFrame, whole: Sequence[str], found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -130,6 +130,11 @@ def _campaigns(found: dict[str, Any], money: Money) -> dict[str, Any]:
     readable = [test for test in measured["tests"] if test["ratio_fits"]]
     if readable:
         return _tested(readable, measured, question, link, money)
+    if measured["tests"]:
+        names = "; ".join(_name(test) for test in measured["tests"])
+        sure = f"sure that it must not be read: the customers in the results are not in the designed shares ({names})."
+        figures = [test["sentence"] for test in measured["tests"]]
+        return _card(question, "Cannot tell, because the sample ratio is off.", sure, figures, link, "cannot")
     if measured["readings"]:
         lost = [r for r in measured["readings"] if r["verdict"] == "not identified"]
         before = [r for r in measured["readings"] if r["before_low"] > 0]
@@ -157,6 +162,8 @@ def _tested(
     sure = f"decided by lot, so the differences are the campaigns'. By segment: {', '.join(words) or 'test more'}."
     lost = [r["campaign_id"] for r in measured["readings"] if r["verdict"] == "not identified"]
     sure += f" Not identified: {', '.join(lost)}." if lost else ""
+    off = [_name(test) for test in measured["tests"] if not test["ratio_fits"]]
+    sure += f" Not read, the sample ratio is off: {'; '.join(off)}." if off else ""
     figures = [t["sentence"] for t in tests] + [t["shrunk"] for t in tests if t["shrunk"]]
     good = any(
         row["word"] in {"scale", "sells more"} for t in tests for row in t["rows"] if row["segment_key"] == "all"
@@ -173,14 +180,16 @@ def _told(row: dict[str, Any]) -> bool:
 
 
 def _result(test: dict[str, Any], money: Money) -> tuple[bool, str]:
-    """Whether all customers together can be told, and what there is to say."""
+    """Whether all customers together can be told, by the word that allows for many arms, and what there is to say."""
     row = next(row for row in test["rows"] if row["segment_key"] == "all")
     prefix = test["value"].removesuffix("_difference")
     what = "extra profit" if test["value"] == "net_benefit" else "extra sales"
     low, high = row[f"{prefix}_low"], row[f"{prefix}_high"]
     if low is None:
-        return False, "too few customers bought"
-    return not low <= 0 <= high, f"{what} per customer likely between {money(low)} and {money(high)}"
+        why = row.get("why") or "customers do not scatter"
+        return False, "too few customers bought" if why == "too few buyers" else why
+    told = f"{what} per customer likely between {money(low)} and {money(high)}"
+    return row["word"] not in {"test more", "cannot tell"}, told
 
 
 def _asked(found: dict[str, Any]) -> dict[str, Any]:
@@ -233,6 +242,9 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
             )
             break
     for test in found["measured"].get("tests", []):
+        if not test["ratio_fits"]:
+            steps.append(f"Find out where customers of {_name(test)} were lost or added; until then it is not read.")
+            continue
         unsure = {"cannot tell", "test more"}
         open_ones = [r["segment_key"] for r in test["rows"] if r["word"] in unsure and r["segment_key"] != "all"]
         if open_ones:

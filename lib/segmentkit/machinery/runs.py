@@ -159,6 +159,10 @@ class Run:
         """
         if not alt.strip():
             raise ParameterError(f"figure {name!r} has no alt text; say what it shows, with its numbers")
+        if not name.replace("_", "").isalnum():
+            raise ParameterError(
+                f"figure name == {name!r}; a file needs letters, digits and underscores; mend the name"
+            )
         path = self.folder / "figures" / f"{name}.png"
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=FIGURE_DPI, bbox_inches="tight", facecolor="white")
