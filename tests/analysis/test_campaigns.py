@@ -60,25 +60,40 @@ REACHED = {"spring": 10, "summer": 40, "autumn": 30, "winter": 20, "early": 90, 
 CONTACTS = pd.DataFrame(
     [(name, f"C{i:03d}") for name, n in REACHED.items() for i in range(n)] + [("spring", "C000")] * 50,
     columns=["campaign_id", "customer_id"],
-)
+).assign(event="delivery")
+NONE = CONTACTS.iloc[:0]
 
 
 def test_the_three_that_reached_most_customers_inside_the_data_are_read_in_order_of_their_start() -> None:
     # spring has most rows, but they are repeats; early, long and late do not lie inside
-    chosen = campaigns.choose(PLAN, CONTACTS, [], YEAR)
+    chosen = campaigns.choose(PLAN, CONTACTS, NONE, [], YEAR)
     assert [c.campaign_id for c in chosen] == ["summer", "autumn", "winter"]
     assert chosen[0] == Campaign("summer", date(2024, 7, 1), date(2024, 7, 31), "not stated")
 
 
+def test_a_lottery_without_contacts_can_be_read_too() -> None:
+    drawn = pd.DataFrame({"campaign_id": "unsent", "customer_id": [f"C{i:03d}" for i in range(99)], "arm": "x"})
+    assert "unsent" in [c.campaign_id for c in campaigns.choose(PLAN, CONTACTS, drawn, [], YEAR)]
+    assert [c.campaign_id for c in campaigns.choose(PLAN, CONTACTS, drawn, ["unsent"], YEAR)] == ["unsent"]
+
+
+def test_whoever_only_clicked_was_not_sent_it_where_deliveries_are_recorded() -> None:
+    autumn = campaigns.Campaign("autumn", date(2024, 9, 1), date(2024, 9, 30), "targeted")
+    clicks = CONTACTS[CONTACTS["campaign_id"] == "autumn"].iloc[:5].assign(event="click", customer_id=list("abcde"))
+    both = pd.concat([CONTACTS, clicks])
+    assert not set("abcde") & set(campaigns.reached(both, autumn))
+    assert set(campaigns.reached(clicks, autumn)) == set("abcde")
+
+
 def test_campaigns_can_be_named() -> None:
     stated = PLAN.assign(design=["targeted", None, "", *["randomised"] * 5])
-    chosen = campaigns.choose(stated, CONTACTS, ["winter", "spring"], YEAR)
+    chosen = campaigns.choose(stated, CONTACTS, NONE, ["winter", "spring"], YEAR)
     assert [(c.campaign_id, c.design) for c in chosen] == [("spring", "targeted"), ("winter", "randomised")]
 
 
 def test_an_unknown_campaign_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ParameterError, match="campaign_ids holds 'easter'; the source knows autumn, early, late, long"):
-        campaigns.choose(PLAN, CONTACTS, ["easter"], YEAR)
+        campaigns.choose(PLAN, CONTACTS, NONE, ["easter"], YEAR)
 
 
 @pytest.mark.parametrize("name", ["early", "long", "late"])
@@ -90,13 +105,13 @@ def test_a_campaign_outside_the_data_is_refused_with_those_that_can_be_read(name
         r"data \(2024-01-01 to 2025-01-01\); choose from summer, autumn, winter, spring"
     )
     with pytest.raises(ParameterError, match=message):
-        campaigns.choose(PLAN, CONTACTS, [name], YEAR)
+        campaigns.choose(PLAN, CONTACTS, NONE, [name], YEAR)
 
 
 def test_a_campaign_that_reached_nobody_is_refused_for_that_reason() -> None:
     # needs: choose to tell "nobody was reached" from "lies outside the data"
     with pytest.raises(ParameterError, match="unsent") as caught:
-        campaigns.choose(PLAN, CONTACTS, ["unsent"], YEAR)
+        campaigns.choose(PLAN, CONTACTS, NONE, ["unsent"], YEAR)
     assert "reached nobody" in str(caught.value)
     assert "outside the data" not in str(caught.value)
 
@@ -109,9 +124,9 @@ def test_days_are_counted_with_both_ends() -> None:
 
 
 def test_the_choice_is_told() -> None:
-    chosen = campaigns.choose(PLAN, CONTACTS, ["spring"], YEAR)
+    chosen = campaigns.choose(PLAN, CONTACTS, NONE, ["spring"], YEAR)
     told = campaigns.chosen_sentence(chosen, PLAN)
-    assert told == "Read here, of 8 campaigns: spring (2024-03-01 to 2024-03-20, not stated)."
+    assert told.startswith("Read here, of 8 campaigns: spring (2024-03-01 to 2024-03-20, not stated). The others")
     assert campaigns.chosen_sentence([], PLAN).startswith("No campaign can be read")
 
 
@@ -172,6 +187,7 @@ MAILED = pd.DataFrame(
         # the last two never bought before; the first was written to twice
         "customer_id": [f"C{i:02d}" for i in [0, *range(14), 20, 21]] + ["C01"],
         "campaign_id": ["autumn"] * 17 + ["other"],
+        "event": "delivery",
     }
 )
 ANSWERS = pd.DataFrame(

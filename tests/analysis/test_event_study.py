@@ -30,7 +30,7 @@ def study(weekly: np.ndarray, treated: np.ndarray, panel: bool = True, **options
     ]
     lines = pd.DataFrame(rows, columns=["customer_id", "order_id", "ordered_at", "amount"])
     table: ibis.Table = CONNECTION.create_table(f"weeks_{next(NUMBER)}", lines.astype({"ordered_at": "datetime64[s]"}))
-    contacts = pd.DataFrame({"customer_id": np.array(ids)[treated], "campaign_id": "big"})
+    contacts = pd.DataFrame({"customer_id": np.array(ids)[treated], "campaign_id": "big", "event": "delivery"})
     return event_study(table, contacts, CAMPAIGN, START, confidence=0.95, panel=panel, **options)
 
 

@@ -19,6 +19,7 @@ UNPROVEN = {
     "adjusted_low": -15.0,
     "adjusted_high": 65.0,
     "break_even_sales": np.nan,
+    "break_even_from": "margin not known",
     "failed": "only 6.7 effective controls",
 }
 READ = [
@@ -102,7 +103,14 @@ def test_a_campaign_that_is_not_identified_gets_no_return() -> None:
     assert adjusted[["low", "high", "source"]].tolist() == [-15.0, 65.0, "not proven"]
     assert "only 6.7 effective controls" in adjusted["basis"]
     assert table.loc["break-even sales per contact, campaign 8", "source"] == "not known"
-    known = statement(not_proven=pd.DataFrame([UNPROVEN | {"break_even_sales": 4.0}]))
+    known = statement(
+        not_proven=pd.DataFrame(
+            [
+                UNPROVEN
+                | {"break_even_sales": 4.0, "break_even_from": "cost 1 assumed by you; margin 25% of sales, measured"}
+            ]
+        )
+    )
     assert known.loc["break-even sales per contact, campaign 8", "source"] == "assumed by you"
 
 
@@ -165,3 +173,16 @@ def test_the_bridge_adds_up_as_it_is_shown() -> None:
     bridge = finance.bridge(READ, 900.0049, 899.9951).set_index("step")["amount"]
     assert bridge["in the window"] - bridge["customers without a segment"] == bridge["in the segments"]
     assert bridge.round(2).tolist() == bridge.tolist()
+
+
+def test_what_somebody_assumed_is_a_row_of_its_own() -> None:
+    grown = pd.DataFrame([{"segment_key": "A", "market": 900, "potential_sales": 50.0}])
+    table = statement(assumed={"cost of a contact": 0.8, "margin as a share of sales": None}, growth=grown)
+    assert table.loc["cost of a contact", ["value", "source"]].tolist() == [0.8, "assumed by you"]
+    assert "margin as a share of sales" not in table.index
+    assert table.loc["potential sales of segment A", ["value", "source"]].tolist() == [50.0, "assumed by you"]
+
+
+def test_credited_sales_without_answers_are_not_known() -> None:
+    table = statement(not_proven=pd.DataFrame([UNPROVEN | {"credited_sales": np.nan}]))
+    assert table.loc["credited sales, campaign 8", ["source", "basis"]].tolist() == ["not known", "no responses"]

@@ -36,6 +36,9 @@ def test_one_figure_one_target() -> None:
         (["sales", "visits"], [], "primary_kpi == .*; give one figure"),
         ([], [0.5], "without primary_kpi"),
         (["sales"], [1.0, 2.0], "give one figure"),
+        (["conversion"], [5.0], "kpi_target == 5; a gain of 0 or more, below 1; write 0.05 for five points"),
+        (["sales"], [-1.0], "kpi_target == -1; a gain of 0 or more; write 0.5"),
+        (["sales"], [float("nan")], "kpi_target == nan"),
     ],
 )
 def test_an_unclear_question_is_refused(figure: list[str], target: list[float], told: str) -> None:

@@ -157,3 +157,17 @@ def test_the_cents_that_are_shown_add_up(tmp_path: Path) -> None:
     amounts = [round(amount * 100) for amount in bridge["amount"]]
     assert amounts[0] == sum(amounts[1:])
     assert [amount / 100 for amount in amounts] == bridge["amount"].tolist()
+
+
+def test_a_cost_below_zero_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "costs.csv").write_text(
+        "start,end,cost,origin\n2025-01-01,2025-01-31,-5,bill\n2025-02-01,2025-02-28,5,bill\n"
+    )
+    (tmp_path / "orders.csv").write_text(ORDERS, encoding="utf-8")
+    columns = "".join(f'{name} = "{name}"\n' for name in ("start", "end", "cost", "origin"))
+    (tmp_path / "shop.toml").write_text(
+        SOURCE + f'[acquisition_costs]\npath = "costs.csv"\n{columns}', encoding="utf-8"
+    )
+    checked = audit.check_tables(read_source(load_source(str(tmp_path / "shop.toml")), connect()))["acquisition_costs"]
+    assert checked.quarantined["rule"].tolist() == ["cost is below zero"]
+    assert checked.rows_kept == 1

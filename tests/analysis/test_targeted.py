@@ -52,7 +52,7 @@ PAST = features.build(PURCHASES, Window(START, AUTUMN.start))
 
 
 def sent(customers: pd.Series, name: str = "autumn", at: str = "2025-10-01") -> pd.DataFrame:
-    return pd.DataFrame({"customer_id": customers, "campaign_id": name, "at": pd.Timestamp(at)})
+    return pd.DataFrame({"customer_id": customers, "campaign_id": name, "at": pd.Timestamp(at), "event": "delivery"})
 
 
 def read(contacts: pd.DataFrame, lines: ibis.Table = PURCHASES, **options) -> targeted.NotRandomised:
@@ -230,7 +230,7 @@ def test_a_reading_becomes_one_flat_row() -> None:
 )
 def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float | None, break_even: float) -> None:
     answers, money = SHOP.tables["responses"], {"cost": cost, "margin": margin, "confidence": 0.95}
-    row = unproven.not_proven(PURCHASES, answers, [REFUSED], [AUTUMN], **money).iloc[0]
+    row = unproven.not_proven(PURCHASES.drop("margin"), answers, [REFUSED], [AUTUMN], PLAN, **money).iloc[0]
     inside = LINES[LINES["ordered_at"].between("2025-10-01", "2025-11-12", inclusive="left")]
     assert row["credited_sales"] == pytest.approx(
         inside[inside["customer_id"].isin(answers["customer_id"])]["amount"].sum()
@@ -243,15 +243,26 @@ def test_what_is_not_proven_has_one_fixed_row(cost: float | None, margin: float 
     estimates = [one.estimate for one in REFUSED.adjusted.estimates]
     assert (row["adjusted_low"], row["adjusted_high"]) == (min(estimates), max(estimates))
     assert {*unproven.DECIMALS, *unproven.PERCENT} <= set(row.index)
-    none = unproven.not_proven(PURCHASES, answers.iloc[:0], [REFUSED], [AUTUMN], **money)
+    none = unproven.not_proven(PURCHASES, answers.iloc[:0], [REFUSED], [AUTUMN], PLAN, **money)
     assert np.isnan(none["credited_sales"].iloc[0])
+
+
+def test_break_even_takes_what_the_source_states_and_measures_first() -> None:
+    money, plan = {"cost": 9.0, "margin": 0.1, "confidence": 0.95}, PLAN.assign(cost_per_contact=0.7)
+    row = unproven.not_proven(PURCHASES, SHOP.tables["responses"], [REFUSED], [AUTUMN], plan, **money).iloc[0]
+    assert row["break_even_sales"] == pytest.approx(0.7 / 0.35, rel=1e-3)
+    assert row["break_even_from"] == "cost 0.7 stated by the source; margin 35% of sales, measured"
+    bare = unproven.not_proven(PURCHASES.drop("margin"), SHOP.tables["responses"], [REFUSED], [AUTUMN], plan, **money)
+    assert bare.iloc[0]["break_even_from"] == "cost 0.7 stated by the source; margin 10% of sales, assumed by you"
 
 
 def test_a_campaign_that_can_be_read_needs_no_such_row() -> None:
     money = {"cost": 1.0, "margin": 0.25, "confidence": 0.95}
-    found = unproven.not_proven(PURCHASES, SHOP.tables["responses"], [AS_BY_LOT, REFUSED], [AUTUMN, AUTUMN], **money)
+    found = unproven.not_proven(
+        PURCHASES, SHOP.tables["responses"], [AS_BY_LOT, REFUSED], [AUTUMN, AUTUMN], PLAN, **money
+    )
     assert found["verdict"].tolist() == ["not identified"]
-    assert unproven.not_proven(PURCHASES, SHOP.tables["responses"], [], [], **money).empty
+    assert unproven.not_proven(PURCHASES, SHOP.tables["responses"], [], [], PLAN, **money).empty
 
 
 # --- figures
@@ -279,7 +290,7 @@ def journey() -> tuple[ibis.Table, pd.DataFrame, pd.DataFrame]:
     plan = plan.rename(columns={"start_date": "start", "end_date": "end"}).astype({"campaign_id": "str"})
     plan = plan.astype({"start": "datetime64[s]", "end": "datetime64[s]"})
     contacts = pd.read_parquet(file.with_name("campaigns.parquet")).astype("str")
-    contacts = contacts.rename(columns={"household_id": "customer_id"})
+    contacts = contacts.rename(columns={"household_id": "customer_id"}).assign(event="delivery")
     return lines.cache(), plan, contacts.merge(plan[["campaign_id", "start"]].rename(columns={"start": "at"}))
 
 

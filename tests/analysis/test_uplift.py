@@ -65,7 +65,7 @@ def test_where_segments_differ_widely_each_gets_its_arm_or_nobody() -> None:
     assert rows.loc["by segment", "against"] == "everyone: mail"
     assert found.beats
     assert found.sentence.startswith("Targeting by segment is worth ")
-    assert "EUR a customer more than sending everyone mail (likely" in found.sentence
+    assert "EUR a customer against sending everyone mail, likely +" in found.sentence
     honest = found.segments.set_index(["segment_key", "arm"])["honest"]
     assert honest["A", "mail"] == pytest.approx(5.0, abs=0.6)
     assert np.isnan(honest["C", "mail"])

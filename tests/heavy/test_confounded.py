@@ -73,6 +73,7 @@ def one_campaign(seed: int, kind: Kind, customers: int = CUSTOMERS) -> tuple[Not
     transactions = CONNECTION.create_table(name, table)
     reached = [f"C{who:04d}" for who in np.flatnonzero(treated)]
     contacts = pd.DataFrame({"customer_id": reached, "campaign_id": "big", "at": pd.Timestamp(CAMPAIGN.start)})
+    contacts["event"] = "delivery"
     reading = read_targeted(transactions, contacts, PLAN, CAMPAIGN, START, panel=True, **LIMITS)
     CONNECTION.drop_table(name)
     return reading, truth

@@ -221,6 +221,9 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
     if contract.name == "exchange_rates":
         mend = "state what one unit of it is worth in the source's own currency"
         rules.append(_Rule("rate is not above zero", "rate", both.typed_rate <= 0, mend))
+    for name in sorted({"cost", "cost_per_contact", "fixed_cost"} & {column.name for column in columns}):
+        mend = "money spent is at least 0; write what was paid, without a minus"
+        rules.append(_Rule(f"{name} is below zero", name, both[f"typed_{name}"] < 0, mend))
     if {"start", "end"} <= set(both.columns):
         swapped = both.typed_end < both.typed_start
         rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))

@@ -15,6 +15,7 @@ from segmentkit.analysis.features import Window, build, money, until
 from segmentkit.errors import ParameterError
 
 FEWEST_DAYS_BEFORE = 28
+SENT = ("delivery", "impression")
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,34 @@ class Campaign:
         return Window(self.start - timedelta(days=self.days), self.start)
 
 
-def choose(campaigns: pd.DataFrame, contacts: pd.DataFrame, wanted: Sequence[str], seen: Window) -> list[Campaign]:
-    """The campaigns to read: those named, or the three that reached most customers inside the data.
+def choose(
+    campaigns: pd.DataFrame, contacts: pd.DataFrame, assignments: pd.DataFrame, wanted: Sequence[str], seen: Window
+) -> list[Campaign]:
+    """The campaigns to read: those named, or the three that reached or drew most customers inside the data.
 
     Raises:
         ParameterError: a named campaign is unknown, or its days lie outside the data.
     """
-    reached = contacts.groupby("campaign_id")["customer_id"].nunique().sort_values(ascending=False, kind="stable")
+    pairs = pd.concat([one[["campaign_id", "customer_id"]] for one in (contacts, assignments)])
+    reached = pairs.groupby("campaign_id")["customer_id"].nunique().sort_values(ascending=False, kind="stable")
     known = {row.campaign_id: _campaign(row) for row in campaigns.itertuples()}
     readable = [name for name in reached.index if name in known and _inside(known[name], seen)]
     for name in wanted:
         if name not in known:
             raise ParameterError(f"campaign_ids holds {name!r}; the source knows {', '.join(sorted(known))}")
         if name not in reached.index:
-            raise ParameterError(
-                f"campaign_ids holds {name!r}, which reached nobody; choose from {', '.join(readable)}"
-            )
+            raise ParameterError(f"campaign_ids holds {name!r}, which reached nobody; {_instead(readable)}")
         if name not in readable:
             raise ParameterError(
                 f"campaign_ids holds {name!r} ({known[name].start} to {known[name].end}), but "
-                f"{FEWEST_DAYS_BEFORE} days before "
-                f"it, or its end, lie outside the data ({seen.start} to {seen.as_of}); choose from "
-                f"{', '.join(readable)}"
+                f"{max(FEWEST_DAYS_BEFORE, known[name].days)} days before "
+                f"it, or its end, lie outside the data ({seen.start} to {seen.as_of}); {_instead(readable)}"
             )
     return sorted((known[name] for name in (list(wanted) or readable[:3])), key=lambda c: (c.start, c.campaign_id))
+
+
+def _instead(readable: Sequence[str]) -> str:
+    return f"choose from {', '.join(readable)}" if readable else "no campaign of this source can be read"
 
 
 def by_design(chosen: Sequence[Campaign], assignments: pd.DataFrame) -> tuple[list[Campaign], list[Campaign]]:
@@ -107,8 +112,10 @@ def frozen_segments(
 
 
 def reached(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
-    """Customers the campaign reached, each once."""
-    return contacts.loc[contacts["campaign_id"] == campaign.campaign_id, "customer_id"].drop_duplicates()
+    """Customers the campaign reached, each once: by delivery or impression where it has these, else by any event."""
+    own = contacts[contacts["campaign_id"] == campaign.campaign_id]
+    sent = own[own["event"].isin(SENT)]
+    return (sent if len(sent) else own)["customer_id"].drop_duplicates()
 
 
 def answered(responses: pd.DataFrame, campaign: Campaign) -> pd.Series:
@@ -207,7 +214,16 @@ def chosen_sentence(chosen: Sequence[Campaign], plan: pd.DataFrame) -> str:
     if not chosen:
         return "No campaign can be read: the source has none, or none lies inside the data with enough days before it."
     parts = [f"{c.campaign_id} ({c.start} to {c.end}, {c.design})" for c in chosen]
-    return f"Read here, of {len(plan)} campaigns: {'; '.join(parts)}."
+    left = len(plan) - len(chosen)
+    why = " The others reached fewer or nobody, or lie outside the data or too near their beginning." if left else ""
+    return f"Read here, of {len(plan)} campaigns: {'; '.join(parts)}.{why}"
+
+
+def rehearsal_sentence(planned: Campaign, days: int) -> str:
+    """That the plan looks at fewer days than were asked for, where it does."""
+    if planned.days >= days:
+        return ""
+    return f"The data are too short to plan {days} days: the plan looks at the last {planned.days}, half of them."
 
 
 def rates_sentence(rates: pd.DataFrame) -> str:
@@ -221,5 +237,6 @@ def rates_sentence(rates: pd.DataFrame) -> str:
         each = ", ".join(
             f"{row.segment_key} {row.rate:.0%} ({row.low:.0%} to {row.high:.0%})" for row in known.itertuples()
         )
-        parts.append(f"campaign {campaign_id}: {total['responders']:,} of {total['reached']:,} answered; {each}")
+        told = f"campaign {campaign_id}: {total['responders']:,} of {total['reached']:,} answered"
+        parts.append(f"{told}; {each}" if each else told)
     return "Answers by segment before the campaign: " + "; ".join(parts) + "."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep
 from tea_tasting.aggr import Aggregates
@@ -77,13 +77,28 @@ def sample_ratio(arms: pd.Series, designed: Mapping[str, float]) -> SampleRatio:
     shown = ", ".join(f"{arm} {n:,}" for arm, n in counts.items())
     fits = p >= SAMPLE_RATIO_LEVEL
     told = (
-        "as designed"
+        "nothing shows that it is not as designed"
         if fits
         else "not as designed: customers were lost or added on one side, so do not read the result"
     )
-    return SampleRatio(
-        counts, p, fits, f"{shown}: {told} (p {p:.3g}; a loss of 1 % of one arm would mostly go unseen)."
-    )
+    return SampleRatio(counts, p, fits, f"{shown}: {told} (p {p:.3g}; {_blind_spot(len(arms), designed)}).")
+
+
+def _blind_spot(n: int, designed: Mapping[str, float]) -> str:
+    """The smallest loss of one arm that this check would find four times in five."""
+    arm, share = min(designed.items(), key=lambda one: one[1])
+    critical = stats.chi2.isf(SAMPLE_RATIO_LEVEL, len(designed) - 1)
+
+    def found(lost: float) -> float:
+        left = {name: own * (1 - lost * (name == arm)) / (1 - lost * share) for name, own in designed.items()}
+        effect = sum((left[name] - own) ** 2 / own for name, own in designed.items())
+        return float(stats.ncx2.sf(critical, len(designed) - 1, n * (1 - lost * share) * effect))
+
+    if found(1.0) < 0.8:
+        return "with so few customers hardly any loss would be seen"
+    smallest = optimize.brentq(lambda lost: found(lost) - 0.8, 1e-9, 1.0)
+    size = f"{smallest:.0%}" if smallest >= 0.1 else f"{smallest:.1%}"
+    return f"a loss of less than about {size} of {arm} would mostly go unseen"
 
 
 def compare(

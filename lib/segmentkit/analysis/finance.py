@@ -51,6 +51,9 @@ def statement(
     acquired: Acquisition | None,
     no_cac: str,
     allocation: Allocation | None,
+    tested: str = "",
+    assumed: Mapping[str, float | None] | None = None,
+    growth: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Every money figure of the run: ``figure, value, low, high, source, basis``.
 
@@ -67,6 +70,9 @@ def statement(
         acquired: acquisition cost; None where not known.
         no_cac: why it is not.
         allocation: the budget; None where nothing can be allocated.
+        tested: the campaign that the budget rests on.
+        assumed: figures set by parameters, by name; None where not set.
+        growth: potential sales from market sizes somebody stated.
     """
     rows = [
         _row(f"sales of segment {one.segment_key}", one.sales, "purchases in the window") for one in worth.itertuples()
@@ -74,7 +80,15 @@ def statement(
     rows += [_of_test(test, one) for test in tests for one in test.table.itertuples()]
     rows += [row for test in tests for row in _of_whole_test(test)]
     rows += [row for one in not_proven.to_dict("records") for row in _of_unproven(one)]
-    rows += _of_lifetime(outlook, refused) + _of_acquisition(acquired, no_cac) + _of_budget(allocation)
+    money_from = next((test.money_from for test in tests if test.campaign_id == tested), "")
+    rows += _of_lifetime(outlook, refused) + _of_acquisition(acquired, no_cac) + _of_budget(allocation, money_from)
+    for name, figure in (assumed or {}).items():
+        rows += [_row(name, figure, "a parameter of this run", source="assumed by you")] if figure is not None else []
+    for one in growth.itertuples() if growth is not None else ():
+        basis = f"a market of {one.market:,} customers who buy like those of today"
+        rows.append(
+            _row(f"potential sales of segment {one.segment_key}", one.potential_sales, basis, source="assumed by you")
+        )
     if margin.startswith("not known"):
         why = margin.partition(": ")[2] or "neither in the purchases nor stated"
         rows.append(_row("margin", None, why, source="not known"))
@@ -118,14 +132,15 @@ def _of_whole_test(test: Test) -> list[Row]:
 
 def _of_unproven(one: Mapping[str, Any]) -> list[Row]:
     name, even = f"campaign {one['campaign_id']}", one["break_even_sales"]
-    known = pd.notna(even)
-    source, basis = ("assumed by you", "margin and cost") if known else ("not known", "margin or cost not stated")
+    source = "not known" if pd.isna(even) else "assumed by you" if "assumed" in one["break_even_from"] else "measured"
+    credited = one["credited_sales"]
+    answers = ("sales of those who answered", "not proven") if pd.notna(credited) else ("no responses", "not known")
     adjusted = (f"adjusted effect on sales per customer, {name}", None, one["adjusted_low"], one["adjusted_high"])
     return [
-        _row(f"credited sales, {name}", one["credited_sales"], "sales of those who answered", source="not proven"),
+        _row(f"credited sales, {name}", credited, answers[0], source=answers[1]),
         (*adjusted, "not proven", f"checks failed: {one['failed']}"),
         _row(f"return on cost, {name}", None, "effect not identified", source="not known"),
-        _row(f"break-even sales per contact, {name}", even, basis, source=source),
+        _row(f"break-even sales per contact, {name}", even, one["break_even_from"], source=source),
     ]
 
 
@@ -141,9 +156,11 @@ def _of_lifetime(outlook: Lifetime | None, refused: str) -> list[Row]:
         rows.append(
             _row(f"expected sales per customer, {key}", one.sales, basis, source="estimated", of=one, name="sales")
         )
+        figure = f"lifetime value per customer, {key}"
         if pd.notna(one.value):
-            figure = f"lifetime value per customer, {key}"
             rows.append(_row(figure, one.value, worth, source="estimated", of=one, name="value"))
+        else:
+            rows.append(_row(figure, None, outlook.margin_from, source="not known"))
     return rows
 
 
@@ -157,11 +174,11 @@ def _of_acquisition(acquired: Acquisition | None, no_cac: str) -> list[Row]:
     ]
 
 
-def _of_budget(allocation: Allocation | None) -> list[Row]:
+def _of_budget(allocation: Allocation | None, money_from: str) -> list[Row]:
     if allocation is None or allocation.verdict == "not known":
         why = "no campaign by lot with margin and cost" if allocation is None else allocation.sentence
         return [_row("expected profit of the next campaign", None, why, source="not known")]
-    basis = "a campaign by lot, shrunk, at its costs"
+    basis = f"a campaign by lot, shrunk, at its costs; {money_from}"
     plans = allocation.plans.assign(profit_low=allocation.plans["low"], profit_high=allocation.plans["high"])
     return [
         _row(f"expected profit, {one.plan}", one.profit, basis, source="estimated", of=one, name="profit")

@@ -1,5 +1,6 @@
 """The question first: what a campaign is for, the one key figure it is judged by, and the smallest gain that counts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,7 +60,14 @@ def ask(objective: str, figure: Sequence[str], target: Sequence[float]) -> Quest
         raise ParameterError(f"primary_kpi == {list(figure)}; give one figure, as a list of one, or leave it empty")
     if target and not figure:
         raise ParameterError(f"kpi_target == {list(target)} without primary_kpi; say which figure it is a target of")
-    return Question(objective.strip(), figure[0] if figure else "", stated(target))
+    aim = stated(target)
+    most = 1.0 if figure and FIGURES[figure[0]][2] else math.inf
+    if aim is not None and not 0 <= aim < most:
+        example = "0.05 for five points" if most == 1.0 else "0.5"
+        raise ParameterError(
+            f"kpi_target == {aim:g}; a gain of 0 or more{', below 1' if most == 1.0 else ''}; write {example}"
+        )
+    return Question(objective.strip(), figure[0] if figure else "", aim)
 
 
 def answer(question: Mapping[str, Any], tests: Sequence[Test], currency: str) -> list[str]:

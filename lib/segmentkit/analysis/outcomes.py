@@ -7,7 +7,7 @@ import ibis
 import pandas as pd
 
 from segmentkit.analysis import roi
-from segmentkit.analysis.campaigns import Campaign, reached, spend
+from segmentkit.analysis.campaigns import SENT, Campaign, reached, spend
 from segmentkit.analysis.experiments import SampleRatio, sample_ratio
 from segmentkit.errors import DataError
 
@@ -98,6 +98,8 @@ def collect(
     touched = reached(contacts, campaign)
     control = control_arm(mine, touched, campaign.campaign_id)
     spent, cost_from = _cost(table, control, touched, contacts, responses, plan, campaign, cost)
+    if slips := int((table["arm"].eq(control) & table["customer_id"].isin(touched)).sum()):
+        cost_from += f"; {slips:,} of the {control} were reached all the same, which makes the effect look smaller"
     table = table if spent is None else table.assign(cost=spent)
     designed = _designed(mine)
     table = table.sort_values("customer_id", ignore_index=True)
@@ -138,8 +140,8 @@ def _cost(
     origin = row.get("cost_origin")
     by = f"stated by the source{f' ({origin})' if isinstance(origin, str) and origin else ''}"
     unit = float(stated) if pd.notna(stated) else assumed
-    # whoever was assigned and not reached cost nothing; without contacts everyone assigned counts as reached
-    met = ids.isin(touched) if len(touched) else treated
+    # whoever was assigned and not reached cost nothing; without deliveries everyone assigned counts as reached
+    met = ids.isin(touched) if own["event"].isin(SENT).any() else treated
     told = "" if unit is None else f"cost of a contact: {unit:g}, {by if pd.notna(stated) else 'assumed by you'}"
     measured = own.groupby("customer_id")["cost"].sum(min_count=1) if "cost" in own else pd.Series(dtype=float)
     each = ids.map(measured).astype(float)
@@ -166,7 +168,7 @@ def _cost(
 
 
 def control_arm(mine: pd.DataFrame, reached_ids: pd.Series, campaign_id: str) -> str:
-    """The arm that nobody reached; without contacts, the arm called control or held back.
+    """The arm that nobody reached; without contacts, or where every arm was touched, the one called so.
 
     Raises:
         DataError: neither tells.
@@ -174,8 +176,9 @@ def control_arm(mine: pd.DataFrame, reached_ids: pd.Series, campaign_id: str) ->
     touched = mine[mine["customer_id"].isin(reached_ids)]["arm"].unique()
     if len(touched):
         left = sorted(set(mine["arm"]) - set(touched))
-        # of several that nobody reached, the one that is called so
-        left = left if len(left) < 2 else [arm for arm in left if arm.lower() in CONTROL_NAMES] or left
+        # of several that nobody reached, or where some of every arm were, the one that is called so
+        named = [arm for arm in left or sorted(set(mine["arm"])) if arm.lower() in CONTROL_NAMES]
+        left = left if len(left) == 1 else named or left
     else:
         left = sorted(arm for arm in set(mine["arm"]) if arm.lower() in CONTROL_NAMES)
     if len(left) != 1:

@@ -113,6 +113,6 @@ def _sentence(table: pd.DataFrame, name: str) -> str:
         else f"{sound} of the {len(table)} looks would have allowed it to be stopped"
     )
     return (
-        f"Campaign {name}, looked at {len(table)} times: an interval made for one look excludes no effect "
-        f"{hasty} times before the end; by the interval that allows for looking, {told}."
+        f"Campaign {name}, looked at {len(table)} times: an interval made for one look would have claimed an effect at "
+        f"{hasty or 'none'} of the looks before the end; by the interval that allows for looking, {told}."
     )

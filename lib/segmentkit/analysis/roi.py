@@ -130,7 +130,9 @@ def per_extra_buyer(row: pd.Series, cost: float) -> str:
     if pd.isna(row["conversion_low"]):
         return "Cost per extra buyer: too few buyers to tell."
     if row["conversion_low"] <= 0:
-        best = f"at best {cost / row['conversion_high']:,.2f}" if row["conversion_high"] > 0 else "none was won"
+        if row["conversion_high"] <= 0:
+            return "Cost per extra buyer: no extra buyer was won."
+        best = f"at best {cost / row['conversion_high']:,.2f}"
         return f"Cost per extra buyer: {best}; whether any buyer was won cannot be told."
     low, high = cost / row["conversion_high"], cost / row["conversion_low"]
     middle = cost / row["conversion_difference"]

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segmentkit.analysis.budget import Allocation
-from segmentkit.analysis.uplift import Qini, Uplift
+from segmentkit.analysis.ranking import Qini
+from segmentkit.analysis.uplift import Uplift
 from segmentkit.display import style
 
 HONEST, FLATTERED = 0, 1

@@ -66,8 +66,13 @@ def before_and_during(readings: Sequence[NotRandomised], currency: str) -> Figur
     ax.set(yticks=range(len(readings)), yticklabels=[f"campaign {r.campaign_id}" for r in reversed(readings)])
     ax.set(xlabel=f"sales per customer, reached minus others, {currency}", ylim=(-0.6, len(readings) - 0.4))
     ax.set_xlim(min(0.0, *ends) * 1.15, max(0.0, *ends) * 1.28)
-    share = np.mean([r.before.estimate / r.during.estimate for r in readings if r.during.estimate])
-    style.title(made, f"Before they began, the gap was {share:.0%} as large as while they ran")
+    # a ratio says something only where both gaps are there and point the same way
+    clear = all(r.before.low * r.before.high > 0 and r.before.estimate * r.during.estimate > 0 for r in readings)
+    share = np.mean([r.before.estimate / r.during.estimate for r in readings]) if clear else None
+    plain = "The gap between the reached and the others, before and while the campaigns ran"
+    style.title(
+        made, plain if share is None else f"Before they began, the gap was {share:.0%} as large as while they ran"
+    )
     return made
 
 
@@ -156,13 +161,15 @@ def profit_chance(tests: Sequence[Test], currency: str) -> Figure:
         curve = profit_by_cost(row["net_benefit"], row["net_benefit_error"], row["cost"])
         chances.append(float(np.interp(row["cost"], curve["cost"], curve["chance"])))
         ax.plot(curve["cost"], curve["chance"], color=style.colour(index), lw=2)
-        ax.plot(row["cost"], chances[-1], marker=style.marker(index), color=style.colour(index), ms=8)
-        height = 0.62 - 0.14 * index  # one below another, so that labels of near curves do not meet
-        at = curve["cost"][(curve["chance"] - height).abs().idxmin()]
-        ax.annotate(test.name, (at, height), xytext=(7, 0), textcoords="offset points", color=style.colour(index))
+        label = style.wrapped(f"{test.name}: {chances[-1]:.0%} at {row['cost']:,.2f}", 40)
+        ax.plot(
+            row["cost"], chances[-1], marker=style.marker(index), color=style.colour(index), ms=8, ls="-", label=label
+        )
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set(xlim=(0, None), ylim=(0, 1.04), xlabel=f"cost per customer treated, {currency}")
     ax.set_ylabel("chance of a profit (flat prior)")
+    if rows:
+        ax.legend(frameon=False, fontsize=9, loc="upper right")
     told = ", ".join(
         f"{test.campaign_id} {test.arm} {share:.0%}" for (test, _), share in zip(rows, chances, strict=True)
     )

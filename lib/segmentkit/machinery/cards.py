@@ -221,7 +221,10 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
     bridge = {row["step"]: row["amount"] for row in data["bridge"]}
     read, analysed = money(bridge["read from the source"]), money(bridge["analysed"])
     sure = f"every row read is either kept or in quarantine; {analysed} of {read} is analysed."
-    figures = [*data["findings"], *(f"No {gap['table']}: {gap['enables']} is switched off." for gap in data["missing"])]
+    figures = [
+        *data["findings"],
+        *(f"Without {gap['table']} not available: {gap['enables']}." for gap in data["missing"]),
+    ]
     return _card(
         "Can we trust the data?", answer, sure, figures, "record_01_data_collection.html", "" if doubtful else "good"
     )
@@ -238,7 +241,7 @@ def next_steps(found: dict[str, Any], money: Money) -> list[str]:
             steps.append(
                 f"Next time a campaign like {row['campaign_id']} goes out, hold back {row['hold_back']:,} "
                 "customers by lot. "
-                f"An effect of {money(row['detectable'])} or more per customer would then be found."
+                f"An effect of {money(row['detectable'])} or more per customer would be found four times in five."
             )
             break
     for test in found["measured"].get("tests", []):

@@ -50,7 +50,7 @@ def write_report(folder: Path) -> Path:
         )
         write_text(report / f"segment_{segment['key']}.html", page)
     _write_records(folder, manifest, render)
-    if measured := found["measured"]:
+    if (measured := found["measured"]).get("statement"):
         rows, bridge = measured["statement"], measured["bridge"]
         page = render("finance.html.j2", title="Money", rows=rows, bridge=bridge, stops=STOPS, told=measured["sources"])
         write_text(report / "finance.html", page)
@@ -106,7 +106,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
     ]
     keys = [row["key"] for row in segment_rows(found)]
     groups = {
-        "": [("finance.html", "Money")] if found["measured"] else [],
+        "": [("finance.html", "Money")] if found["measured"].get("statement") else [],
         "Segments": [(f"segment_{key}.html", key) for key in keys],
         "Records": [(f"record_{path.stem}.html", path.stem[:2]) for path in _executed(folder)],
     }
