@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from segmentkit.analysis.sample_shop import SampleShop, sample_shop
+from sample_shop import SampleShop, sample_shop
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 

@@ -133,4 +133,4 @@ def code_lines(path: Path) -> int:
 
 
 def test_the_library_stays_small() -> None:
-    assert sum(map(code_lines, MODULES)) < 6_200
+    assert sum(map(code_lines, MODULES)) < 9_100

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from segmentkit.analysis import campaigns, experiments, randomised, roi
+from segmentkit.analysis import campaigns, experiments, given, randomised, roi
 from segmentkit.analysis import outcomes as lottery
 from segmentkit.analysis.simulate import COST_PER_CONTACT, generate_shop
 from segmentkit.errors import DataError, ParameterError
@@ -351,13 +351,13 @@ def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
 
 
 def test_a_figure_is_stated_or_not_known() -> None:
-    assert experiments.stated([]) is None
-    assert experiments.stated([0.25]) == 0.25
-    assert experiments.stated([0.0]) == 0.0
+    assert given.one([]) is None
+    assert given.one([0.25]) == 0.25
+    assert given.one([0.0]) == 0.0
     with pytest.raises(
         ParameterError, match=r"\[0.2, 0.3\]; give one figure, as a list of one, or leave the list empty"
     ):
-        experiments.stated([0.2, 0.3])
+        given.one([0.2, 0.3])
 
 
 def test_the_break_even_sentence_is_arithmetic() -> None:

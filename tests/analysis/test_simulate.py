@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from segmentkit.analysis import features, sample_shop, simulate
+import sample_shop
+from segmentkit.analysis import features, simulate
 from segmentkit.contracts import TABLES
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment

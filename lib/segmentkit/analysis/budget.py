@@ -66,12 +66,11 @@ def options(
     Args:
         uplift: the test; its net benefits are after the cost of a contact.
         channels: channel of each arm.
-        costs: money per contact of each arm; None where not known.
+        costs: money per contact of each arm, its share of a fixed cost included; None where not known.
         customers: to be had, by segment; those of the test where not stated.
 
     Returns:
-        ``segment_key, offer, channel, customers, cost, net_benefit, error, shared_error``, the last the part of the
-        error that all segments of an offer have in common.
+        The columns of ``COLUMNS`` and ``shared_error``, the part of the error that all segments of an offer share.
     """
     table = uplift.segments
     size = table["customers"] if customers is None else table["segment_key"].map(customers)

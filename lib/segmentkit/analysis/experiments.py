@@ -1,6 +1,6 @@
 """Randomised tests: the sample ratio first, then differences with intervals, then money."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -296,32 +296,6 @@ def break_even_sales(cost_per_contact: float, margin_rate: float) -> float:
     if not 0 < margin_rate <= 1:
         raise ParameterError(f"margin_rate == {margin_rate}; it must be above 0 and at most 1, e.g. 0.25 for a quarter")
     return cost_per_contact / margin_rate
-
-
-def stated(value: Sequence[float]) -> float | None:
-    """A figure somebody set, given as a list of one; None where the list is empty: not known.
-
-    Raises:
-        ParameterError: more than one.
-    """
-    if len(value) > 1:
-        raise ParameterError(f"{list(value)}; give one figure, as a list of one, or leave the list empty")
-    return float(value[0]) if value else None
-
-
-def stated_each(parameter: str, texts: Sequence[str], example: str) -> dict[str, int]:
-    """Whole numbers by name, given as texts such as ``email 500``.
-
-    Raises:
-        ParameterError: not ``NAME NUMBER``.
-    """
-    found = {}
-    for text in texts:
-        name, _, number = text.strip().rpartition(" ")
-        if not name or not number.isdigit():
-            raise ParameterError(f"{parameter} holds {text!r}; write a name and a whole number, e.g. {example}")
-        found[name.strip()] = int(number)
-    return found
 
 
 def break_even_sentence(currency: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from segmentkit.analysis.experiments import stated
+from segmentkit.analysis import given
 from segmentkit.analysis.randomised import Test
 from segmentkit.errors import ParameterError
 
@@ -60,7 +60,7 @@ def ask(objective: str, figure: Sequence[str], target: Sequence[float]) -> Quest
         raise ParameterError(f"primary_kpi == {list(figure)}; give one figure, as a list of one, or leave it empty")
     if target and not figure:
         raise ParameterError(f"kpi_target == {list(target)} without primary_kpi; say which figure it is a target of")
-    aim = stated(target)
+    aim = given.one(target)
     most = 1.0 if figure and FIGURES[figure[0]][2] else math.inf
     if aim is not None and not 0 <= aim < most:
         example = "0.05 for five points" if most == 1.0 else "0.5"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from segmentkit.analysis.experiments import stated_each
+from segmentkit.analysis import given
 from segmentkit.errors import DataError, ParameterError
 
 PERCENT = ("share_of_customers", "share_of_sales")
@@ -94,7 +94,7 @@ def growth(worth: pd.DataFrame, sizes: Sequence[str]) -> pd.DataFrame:
         ParameterError: not ``LETTER NUMBER``, an unknown segment, or a market smaller than its customers.
     """
     known, rows = worth.set_index("segment_key"), []
-    for key, market in stated_each("market_sizes", sizes, "A 12000").items():
+    for key, market in given.each("market_sizes", sizes, "A 12000").items():
         if key not in known.index.drop("all") or market < known.loc[key, "customers"]:
             raise ParameterError(
                 f"market_sizes holds '{key} {market}'; write the letter of a segment and at least its customers now"

@@ -86,7 +86,7 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
         told = f"{_short(f'{name[0]} by {name[1]}', 40)}: {many.sum():,.0f}"
         ax.barh(keys, many, left=start, color=style.colour(index), hatch=hatch, edgecolor="white", label=told)
         start += many
-    ax.set(xlabel="customers", ylabel="segment", ylim=(-0.6, len(keys) - 0.4))
+    ax.set(xlabel="customers", ylabel="segment", ylim=(-0.6, len(keys) - 0.4), title="contacts, if chosen by segment")
     ax.legend(frameon=False, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.17))
 
 

@@ -1,0 +1,31 @@
+"""Figures that somebody gives as parameters: one or none, never a silent default."""
+
+from collections.abc import Sequence
+
+from segmentkit.errors import ParameterError
+
+
+def one(value: Sequence[float]) -> float | None:
+    """A figure somebody set, given as a list of one; None where the list is empty: not known.
+
+    Raises:
+        ParameterError: more than one.
+    """
+    if len(value) > 1:
+        raise ParameterError(f"{list(value)}; give one figure, as a list of one, or leave the list empty")
+    return float(value[0]) if value else None
+
+
+def each(parameter: str, texts: Sequence[str], example: str) -> dict[str, int]:
+    """Whole numbers by name, given as texts such as ``email 500``.
+
+    Raises:
+        ParameterError: not ``NAME NUMBER``.
+    """
+    found = {}
+    for text in texts:
+        name, _, number = text.strip().rpartition(" ")
+        if not name or not number.isdigit():
+            raise ParameterError(f"{parameter} holds {text!r}; write a name and a whole number, e.g. {example}")
+        found[name.strip()] = int(number)
+    return found
