@@ -360,6 +360,13 @@ def test_a_figure_is_stated_or_not_known() -> None:
         given.one([0.2, 0.3])
 
 
+def test_numbers_by_name_are_given_once_each() -> None:
+    assert given.each("capacities", ["email 500", " direct mail 20 "], "email 500") == {"email": 500, "direct mail": 20}
+    for texts, told in ((["email"], "write a name and a whole number"), (["email 5", "email 6"], "'email' twice")):
+        with pytest.raises(ParameterError, match=told):
+            given.each("capacities", texts, "email 500")
+
+
 def test_the_break_even_sentence_is_arithmetic() -> None:
     told = experiments.break_even_sentence("USD")
     assert "5.00 USD of extra sales at a margin of 20%, 2.50 USD at 40%" in told

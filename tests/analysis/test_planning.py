@@ -252,6 +252,16 @@ def test_one_length_with_enough_buyers_does_not_say_whether_longer_helps() -> No
 THREE = {"held back": 0.1, "mail": 0.6, "text": 0.3}
 
 
+def test_the_arms_share_the_treated_evenly() -> None:
+    assert draw.shares_of([" mail", "text"], 0.5) == {"held back": 0.5, "mail": 0.25, "text": 0.25}
+
+
+@pytest.mark.parametrize("arms", [[], [" "], ["mail", "mail "], ["held back"]])
+def test_arms_without_a_name_of_their_own_are_refused(arms: list[str]) -> None:
+    with pytest.raises(ParameterError, match=r"next_arms == .*; give each treated arm a name of its own"):
+        draw.shares_of(arms, 0.5)
+
+
 def drawn(customers: pd.DataFrame, shares: dict[str, float] = THREE, campaign: str = "spring", seed: int = 7):
     return draw.assign(customers, shares, campaign_id=campaign, seed=seed, day=date(2026, 3, 1))
 

@@ -192,7 +192,7 @@ def test_any_value_is_converted_or_refused_never_passed_on(kind: str, value: obj
         ("Seed [0..]", -1, {}, "parameter p == -1; it must be at least 0"),
         ("Share [..1]", 2, {}, "parameter p == 2; it must be at most 1"),
         ("Each [1..3]", [1, 4], {}, "parameter p == 4; it must be from 1 to 3"),
-        ("Method [one of kmeans, mixture]", "kmean", {}, "parameter p == 'kmean'; it must be (kmeans, mixture)"),
+        ("Method [one of kmeans, mixture]", "kmean", {}, "parameter p == 'kmean'; it must be one of kmeans, mixture"),
     ],
 )
 def test_values_outside_the_help_are_refused(help_text: str, value: object, others: dict, part: str) -> None:

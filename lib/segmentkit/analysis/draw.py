@@ -1,7 +1,7 @@
 """The draw by lot: arms exact inside each segment, the same again from the same seed, unrelated between campaigns."""
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -10,6 +10,18 @@ import pandas as pd
 from segmentkit.errors import DataError, ParameterError
 
 HELD_BACK = "held back"
+
+
+def shares_of(arms: Sequence[str], treated_share: float) -> dict[str, float]:
+    """Designed shares: the arms share the treated evenly, the rest is held back.
+
+    Raises:
+        ParameterError: no arm, one without a name, one twice, or one called as those held back.
+    """
+    names = [arm.strip() for arm in arms]
+    if not names or not all(names) or len(set(names) | {HELD_BACK}) != len(names) + 1:
+        raise ParameterError(f"next_arms == {list(arms)}; give each treated arm a name of its own, not {HELD_BACK!r}")
+    return {HELD_BACK: 1 - treated_share} | dict.fromkeys(names, treated_share / len(names))
 
 
 def assign(

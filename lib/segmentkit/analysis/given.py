@@ -27,5 +27,7 @@ def each(parameter: str, texts: Sequence[str], example: str) -> dict[str, int]:
         name, _, number = text.strip().rpartition(" ")
         if not name or not number.isdigit():
             raise ParameterError(f"{parameter} holds {text!r}; write a name and a whole number, e.g. {example}")
+        if name.strip() in found:
+            raise ParameterError(f"{parameter} holds {name.strip()!r} twice; give each once")
         found[name.strip()] = int(number)
     return found

@@ -30,6 +30,15 @@ class Qini:
     in_sample: float
     p: float
 
+    @property
+    def sentence(self) -> str:
+        """The order of customers in words."""
+        return (
+            f"Customers ranked by what a contact is predicted to bring: the order is worth {self.coefficient:,.2f} a "
+            f"customer of the list beyond a random one (p {self.p:.2f}); where it was learned it seemed worth "
+            f"{self.in_sample:,.2f}."
+        )
+
 
 def predicted(trial: Trial, pseudo: Sequence[np.ndarray], features: pd.DataFrame, seed: int) -> Sequence[np.ndarray]:
     """(n, a) uplift of each customer, honest and in-sample: shallow boosted trees on the scores (Kennedy 2023).

@@ -41,6 +41,8 @@ def ratio(mine: pd.DataFrame, theirs: pd.DataFrame, confidence: float, past: str
     gained, reference = _without_past(mine, theirs, past)
     top, bottom = gained.mean() - reference.mean(), spent.mean()
     parts = gained.var(ddof=1) / len(gained), reference.var(ddof=1) / len(reference)
+    if not sum(parts) > 0:
+        return NO_RATIO | {"roi": top / bottom - 1}
     freedom = sum(parts) ** 2 / sum(v**2 / (n - 1) for v, n in zip(parts, (len(gained), len(reference)), strict=True))
     both = np.cov(gained, spent) / len(spent)
     square = stats.t.ppf((1 + confidence) / 2, freedom) ** 2

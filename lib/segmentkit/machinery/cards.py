@@ -51,7 +51,11 @@ WORDS = [
         "Whoever was picked for being best or smallest looks more ordinary when looked at again, with no cause.",
     ),
     ("Not proven", "Sales that would be credited to a campaign by habit. They may have come anyway."),
-    ("Measured, assumed, not known", "Where a money figure comes from: the data, somebody's parameter, or nowhere."),
+    (
+        "Measured, estimated, stated, assumed, not known",
+        "Where a money figure comes from: the data, a lottery or a model, a table with its origin, somebody's "
+        "parameter, or nowhere.",
+    ),
 ]
 
 

@@ -172,7 +172,7 @@ def _wrong_type(parameter: Parameter, value: Any) -> str:
 
 def _allowed(parameter: Parameter) -> str:
     if parameter.choices:
-        return " (" + ", ".join(parameter.choices) + ")"
+        return " one of " + ", ".join(parameter.choices)
     if parameter.bounds is None:
         return ""
     low, high = parameter.bounds
