@@ -477,6 +477,24 @@ def test_holding_the_past_constant_is_a_regression_on_it() -> None:
     assert row["sales_low"] < 3.0 < row["sales_high"]
 
 
+def test_the_arithmetic_agrees_with_tea_tasting() -> None:
+    import tea_tasting
+
+    table = with_past(seed=4)
+    metrics = {
+        "sales": tea_tasting.Mean("sales"),
+        "held": tea_tasting.Mean("sales", "sales_before"),
+        "ratio": tea_tasting.RatioOfMeans("sales", "orders"),
+    }
+    theirs = tea_tasting.Experiment(metrics, variant="arm").analyze(table, control="held back")
+    sides = [table[table["arm"] == arm] for arm in ("mailed", "held back")]
+    ours = {"sales": {}, "held": {"past": "sales_before"}, "ratio": {"per": "orders"}}
+    for name, how in ours.items():
+        mine, other = experiments.compare(*sides, "sales", 0.95, **how), theirs[name]
+        figures = (other.effect_size, other.effect_size_ci_lower, other.effect_size_ci_upper, other.pvalue)
+        assert (mine.estimate, mine.low, mine.high, mine.p) == pytest.approx(figures, rel=1e-9, abs=1e-12), name
+
+
 def test_a_past_that_tells_nothing_changes_nothing() -> None:
     table = with_past().assign(sales_before=7.0)
     expected = read(table.drop(columns="sales_before"))

@@ -8,8 +8,6 @@ import pandas as pd
 from scipy import optimize, stats
 from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep
-from tea_tasting.aggr import Aggregates
-from tea_tasting.metrics import RatioOfMeans
 
 from segmentkit.analysis import roi
 from segmentkit.errors import DataError, ParameterError
@@ -104,50 +102,38 @@ def _blind_spot(n: int, designed: Mapping[str, float]) -> str:
 def compare(
     mine: pd.DataFrame, theirs: pd.DataFrame, value: str, confidence: float, *, per: str = "", past: str = ""
 ) -> Difference:
-    """Difference of means, or of ratios of means, by tea-tasting: Welch, the delta method, and CUPED.
+    """Difference of means, or of ratios of means: Welch's interval, the delta method, and CUPED.
 
     Args:
         mine: the treated, one row a customer.
         theirs: the control.
         value: column compared.
         confidence: of the interval.
-        per: denominator of a ratio metric, e.g. ``orders`` for sales per order; the customer stays the unit.
+        per: denominator of a ratio metric, e.g. ``orders`` for sales per order; the customer stays the unit, by the
+            linearised ratio (delta method; Deng, Knoblich & Lu 2018).
         past: a column measured before the campaign that is held constant (CUPED; Deng et al. 2013). It removes what
             was different before, and never moves the expected effect.
 
     Returns:
         The difference; without interval, p and error where customers do not scatter at all.
     """
-    names = sorted({value} | {name for name in (per, past) if name})
-    metric = RatioOfMeans(value, per or None, past or None, None, confidence_level=confidence)
-    largest = float(max(mine[value].abs().max(), theirs[value].abs().max()))
-    # the same sum on both sides moves no difference, but the library's relative change overflows at a mean next to 0
-    lift = 10 * (1 + largest)
-    sides = [_aggregates(_lifted(side, value, per, lift)[names]) for side in (theirs, mine)]
-    found = metric.analyze_aggregates(*sides)
-    estimate, statistic = float(found.effect_size), float(found.statistic)
-    if not estimate:  # nothing over its statistic is no error: measure it a little higher
-        step = 0.001 * (float(mine[value].std()) or 1.0)
-        nudged = metric.analyze_aggregates(sides[0], _aggregates(_lifted(mine, value, per, lift + step)[names]))
-        error = float(nudged.effect_size) / float(nudged.statistic) if nudged.statistic else np.nan
-    else:
-        error = estimate / statistic
-    low, high = float(found.effect_size_ci_lower), float(found.effect_size_ci_upper)
-    if np.isnan(low) or not error > 1e-12 * lift:
-        return Difference(estimate, np.nan, np.nan, np.nan, np.nan)
-    return Difference(estimate, low, high, float(found.pvalue), error)
+    sides = [_linear(side[value], side[per] if per else None) for side in (mine, theirs)]
+    if past:
+        sides = roi.without_past(sides, [side[past].to_numpy(dtype=float) for side in (mine, theirs)])
+    largest = max(float(np.abs(side).max()) for side in sides)
+    if not max(float(side.std()) for side in sides) > 1e-12 * (1 + largest):
+        return Difference(float(sides[0].mean() - sides[1].mean()), np.nan, np.nan, np.nan)
+    return welch(sides[0], sides[1], confidence)
 
 
-def _lifted(side: pd.DataFrame, value: str, per: str, by: float) -> pd.DataFrame:
-    return side.assign(**{value: side[value] + by * (side[per] if per else 1.0)})
-
-
-def _aggregates(side: pd.DataFrame) -> Aggregates:
-    names, values = list(side.columns), side.astype(float)
-    spread = values.cov().to_numpy()
-    pairs = {(a, b): float(spread[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if i < j}
-    variances = {name: float(spread[i, i]) for i, name in enumerate(names)}
-    return Aggregates(len(side), {name: float(values[name].mean()) for name in names}, variances, pairs)
+def _linear(values: pd.Series, per: pd.Series | None) -> np.ndarray:
+    """One value a customer whose mean is the mean, or the ratio of the means, and whose spread is that of either."""
+    plain = values.to_numpy(dtype=float)
+    if per is None:
+        return plain
+    ratio = plain.sum() / float(per.sum())
+    linear: np.ndarray = ratio + (plain - ratio * per.to_numpy(dtype=float)) / float(per.mean())
+    return linear
 
 
 def read_test(

@@ -1,5 +1,7 @@
 """From a test to money: what a customer brought and cost, return on cost with its interval, and a word a segment."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -38,7 +40,10 @@ def ratio(mine: pd.DataFrame, theirs: pd.DataFrame, confidence: float, past: str
     spent = mine["spent"].to_numpy(dtype=float)
     if spent.mean() <= 0:
         return dict(NO_RATIO)
-    gained, reference = _without_past(mine, theirs, past)
+    gained, reference = (side["profit"].to_numpy(dtype=float) for side in (mine, theirs))
+    if past:
+        before = [side[past].to_numpy(dtype=float) for side in (mine, theirs)]
+        gained, reference = without_past([gained, reference], before)
     top, bottom = gained.mean() - reference.mean(), spent.mean()
     parts = gained.var(ddof=1) / len(gained), reference.var(ddof=1) / len(reference)
     if not sum(parts) > 0:
@@ -54,15 +59,11 @@ def ratio(mine: pd.DataFrame, theirs: pd.DataFrame, confidence: float, past: str
     return {"roi": top / bottom - 1, "roi_low": low, "roi_high": high, "roi_unbounded": False}
 
 
-def _without_past(mine: pd.DataFrame, theirs: pd.DataFrame, past: str) -> tuple[np.ndarray, np.ndarray]:
-    """Profit of both arms, less what the past predicts (CUPED), as tea-tasting does it for the difference."""
-    sides = [side["profit"].to_numpy(dtype=float) for side in (mine, theirs)]
-    if not past:
-        return sides[0], sides[1]
-    before = [side[past].to_numpy(dtype=float) for side in (mine, theirs)]
+def without_past(sides: Sequence[np.ndarray], before: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Values of both arms, less what the past predicts (CUPED), by one slope over both."""
     together = np.cov(np.concatenate(sides), np.concatenate(before))
     slope = together[0, 1] / together[1, 1] if together[1, 1] > 0 else 0.0
-    return sides[0] - slope * before[0], sides[1] - slope * before[1]
+    return [side - slope * past for side, past in zip(sides, before, strict=True)]
 
 
 def with_words(table: pd.DataFrame, confidence: float, method: str = "holm") -> pd.DataFrame:
