@@ -99,7 +99,7 @@ def test_a_campaign_that_is_not_identified_gets_no_return() -> None:
     table = statement(not_proven=pd.DataFrame([UNPROVEN]))
     assert table.loc["return on cost, campaign 8", "source"] == "not known"
     assert table.loc["credited sales, campaign 8", "source"] == "not proven"
-    adjusted = table.loc["adjusted effect on sales per customer, campaign 8"]
+    adjusted = table.loc["adjusted effect on sales per customer (range over models), campaign 8"]
     assert adjusted[["low", "high", "source"]].tolist() == [-15.0, 65.0, "not proven"]
     assert "only 6.7 effective controls" in adjusted["basis"]
     assert table.loc["break-even sales per contact, campaign 8", "source"] == "not known"

@@ -135,7 +135,12 @@ def _of_unproven(one: Mapping[str, Any]) -> list[Row]:
     source = "not known" if pd.isna(even) else "assumed by you" if "assumed" in one["break_even_from"] else "measured"
     credited = one["credited_sales"]
     answers = ("sales of those who answered", "not proven") if pd.notna(credited) else ("no responses", "not known")
-    adjusted = (f"adjusted effect on sales per customer, {name}", None, one["adjusted_low"], one["adjusted_high"])
+    adjusted = (
+        f"adjusted effect on sales per customer (range over models), {name}",
+        None,
+        one["adjusted_low"],
+        one["adjusted_high"],
+    )
     return [
         _row(f"credited sales, {name}", credited, answers[0], source=answers[1]),
         (*adjusted, "not proven", f"checks failed: {one['failed']}"),
