@@ -529,7 +529,7 @@ def fieller_by_scan(mine: pd.DataFrame, theirs: pd.DataFrame, quantile: float) -
     """Every ratio that the test of (profit - ratio * cost) does not reject."""
     kept = [
         ratio
-        for ratio in np.linspace(-20, 40, 60_001)
+        for ratio in np.linspace(-20, 40, 6_001)
         if abs((mine["profit"] - ratio * mine["spent"]).mean() - theirs["profit"].mean())
         <= quantile
         * np.sqrt((mine["profit"] - ratio * mine["spent"]).var() / len(mine) + theirs["profit"].var() / len(theirs))
@@ -547,7 +547,7 @@ def test_a_cost_that_varies_gives_fiellers_interval() -> None:
     parts = mine["profit"].var() / len(mine), theirs["profit"].var() / len(theirs)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(mine) - 1) + parts[1] ** 2 / (len(theirs) - 1))
     scanned = fieller_by_scan(mine, theirs, stats.t.ppf(0.975, freedom))
-    assert (row["roi_low"], row["roi_high"]) == pytest.approx(scanned, abs=0.002)
+    assert (row["roi_low"], row["roi_high"]) == pytest.approx(scanned, abs=0.011)
     assert row["roi"] == pytest.approx((mine["profit"].mean() - theirs["profit"].mean()) / mine["spent"].mean() - 1)
     assert row["net_benefit"] == pytest.approx(mine["net"].mean() - theirs["net"].mean())
 
