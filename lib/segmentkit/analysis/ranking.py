@@ -43,7 +43,7 @@ class Qini:
 def predicted(trial: Trial, pseudo: Sequence[np.ndarray], features: pd.DataFrame, seed: int) -> Sequence[np.ndarray]:
     """(n, a) uplift of each customer, honest and in-sample: shallow boosted trees on the scores (Kennedy 2023).
 
-    On simulated shops they earn about as much as ridge on linear effects, and far more on steps and humps.
+    On simulated shops they earn as much as ridge or a little less on linear effects, far more on steps and humps.
     """
     known = features.set_index("customer_id").select_dtypes("number")
     if not known.index.is_unique or known.columns.empty or not set(trial.ids) <= set(known.index):

@@ -198,9 +198,12 @@ def _result(test: dict[str, Any], money: Money) -> tuple[bool, str]:
 
 def _asked(found: dict[str, Any]) -> dict[str, Any]:
     asked, answers = found["data"]["asked"], found["measured"]["answers"]
-    question = f"{asked['objective'].rstrip('.?')}: did it work?" if asked["objective"] else "Was the target reached?"
+    aimed = asked["target"] is not None
+    plain = "Was the target reached?" if aimed else "What became of the key figure?"
+    question = f"{asked['objective'].rstrip('.?')}: did it work?" if asked["objective"] else plain
     tone = "good" if any(": reached." in one for one in answers) else "cannot"
-    sure = "one figure and one target, stated before the results; judged by the interval, not by the point."
+    what = "one figure and one target" if aimed else "one figure, without a target"
+    sure = f"{what}, stated before the results; judged by the interval, not by the point."
     return _card(
         question[0].upper() + question[1:], " ".join(answers), sure, [], "record_05_roi_measurement.html", tone
     )
