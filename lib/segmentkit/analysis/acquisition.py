@@ -94,6 +94,7 @@ def acquisition_cost(
     *,
     margin_rate: float | None,
     lifetime: Lifetime | None = None,
+    margin_from: str = "measured",
 ) -> Acquisition:
     """Cost of a new customer: what was spent in a period over the customers acquired in it.
 
@@ -108,6 +109,7 @@ def acquisition_cost(
         first: whether first purchases were seen.
         margin_rate: the analyst's margin as a share of sales, where none is measured; None where not known.
         lifetime: adds lifetime margin over cost, by segment.
+        margin_from: where the margin on purchases comes from, in words.
 
     Raises:
         DataError: not computable (see ``possible``); a cost missing or below zero; a period that ends before it
@@ -121,7 +123,7 @@ def acquisition_cost(
     without = len(new) - matched["customer_id"].nunique()
     if without:
         notes += (f"{without:,} customers came in periods or channels without a stated cost: not counted.",)
-    margins, margin_from = _margins(transactions, new, seen, margin_rate)
+    margins, told = _margins(transactions, new, seen, margin_rate, margin_from)
     cohorts = [
         _summary({"cohort": row.cohort, "channel": row.label}, row.cost, matched[matched["row"] == row.Index], margins)
         for row in rows.itertuples()
@@ -139,7 +141,7 @@ def acquisition_cost(
         pd.DataFrame(channels),
         _by_segment(matched, segments, lifetime),
         pd.concat(curves, ignore_index=True)[["channel", "month", "customers", "margin"]],
-        f"Cost: stated by the source: {origins}. {margin_from}.",
+        f"Cost: stated by the source: {origins}. {told}.",
         notes,
     )
 
@@ -212,14 +214,14 @@ def _matched(rows: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def _margins(
-    transactions: ibis.Table, new: pd.DataFrame, seen: Window, margin_rate: float | None
+    transactions: ibis.Table, new: pd.DataFrame, seen: Window, margin_rate: float | None, source: str
 ) -> tuple[pd.DataFrame | None, str]:
     """Margin of every customer in every month since acquisition, from 1; None where not known; and its source."""
     lines = until(transactions, seen)
     if "margin" in lines.columns:
         known = lines.filter(lines.margin.notnull())
         sums = known.aggregate(margin=money(known.margin), sold=money(known.amount)).execute().iloc[0]
-        earned, told = lines.margin.fill_null(lines.amount * float(sums["margin"] / sums["sold"])), "Margin: measured"
+        earned, told = lines.margin.fill_null(lines.amount * float(sums["margin"] / sums["sold"])), f"Margin: {source}"
     elif margin_rate is not None:
         earned, told = lines.amount * margin_rate, f"Margin: {margin_rate:.0%} of sales, assumed by you"
     else:

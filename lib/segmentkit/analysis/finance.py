@@ -132,7 +132,13 @@ def _of_whole_test(test: Test) -> list[Row]:
 
 def _of_unproven(one: Mapping[str, Any]) -> list[Row]:
     name, even = f"campaign {one['campaign_id']}", one["break_even_sales"]
-    source = "not known" if pd.isna(even) else "assumed by you" if "assumed" in one["break_even_from"] else "measured"
+    source = (
+        "not known"
+        if pd.isna(even)
+        else "assumed by you"
+        if "assumed" in one["break_even_from"]
+        else "stated by the source"
+    )
     credited = one["credited_sales"]
     answers = ("sales of those who answered", "not proven") if pd.notna(credited) else ("no responses", "not known")
     adjusted = (

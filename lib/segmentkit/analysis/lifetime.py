@@ -124,6 +124,7 @@ def lifetime_value(
     confidence: float,
     draws: int,
     seed: int,
+    margin_from: str = "measured",
 ) -> Lifetime:
     """Expected sales and present value of future margin per segment, with predictive intervals of the segment's mean.
 
@@ -142,6 +143,7 @@ def lifetime_value(
         confidence: of the intervals.
         draws: simulated futures.
         seed: the same seed gives the same intervals.
+        margin_from: where the margin on purchases comes from, in words.
 
     Raises:
         DataError: first purchases were not observed, or a model cannot be fitted.
@@ -157,7 +159,7 @@ def lifetime_value(
     customers = customers_by_day(transactions, seen.start, seen.as_of)
     frequency, spend = fit_bgnbd(customers), fit_gamma_gamma(customers)
     table = customers.merge(segments[["customer_id", "segment_key"]], on="customer_id", validate="1:1")
-    rates, margin_from = margin_rates(transactions, table, seen, margin_rate)
+    rates, told = margin_rates(transactions, table, seen, margin_rate, margin_from)
     per_purchase = spend.expected_spend(table)
     table["orders"] = frequency.expected(horizon_days / 7, table)
     table["sales_expected"] = table["orders"] * per_purchase
@@ -168,13 +170,13 @@ def lifetime_value(
     futures = _futures(table, codes, frequency, spend, horizon_days / 7, draws, rng)
     rows = _rows(table, list(keys), futures, rates, confidence)
     return Lifetime(
-        rows, horizon_days, annual_discount, confidence, margin_from, frequency, spend, check, seen.days,
+        rows, horizon_days, annual_discount, confidence, told, frequency, spend, check, seen.days,
         len(segments) - len(table),
     )  # fmt: skip
 
 
 def margin_rates(
-    transactions: ibis.Table, customers: pd.DataFrame, seen: Window, margin_rate: float | None
+    transactions: ibis.Table, customers: pd.DataFrame, seen: Window, margin_rate: float | None, known: str = "measured"
 ) -> tuple["pd.Series[float]", str]:
     """Margin as a share of sales per segment, and where it comes from, in words.
 
@@ -183,6 +185,7 @@ def margin_rates(
         customers: ``customer_id, segment_key``.
         seen: the window.
         margin_rate: the analyst's, where none is measured; None where not known.
+        known: where the margin on purchases comes from, in words.
     """
     keys = sorted(customers["segment_key"].unique())
     if "margin" not in transactions.columns:
@@ -192,7 +195,7 @@ def margin_rates(
     lines = lines.filter(lines.margin.notnull())
     sums = lines.group_by("customer_id").aggregate(margin=money(lines.margin), sold=money(lines.amount)).execute()
     sums = sums.merge(customers[["customer_id", "segment_key"]], on="customer_id").groupby("segment_key")
-    return (sums["margin"].sum() / sums["sold"].sum()).reindex(keys), "Margin: measured"
+    return (sums["margin"].sum() / sums["sold"].sum()).reindex(keys), f"Margin: {known}"
 
 
 def _discounted(frequency: BgNbd, table: pd.DataFrame, days: int, discount: float) -> np.ndarray:

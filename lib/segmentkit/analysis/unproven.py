@@ -25,6 +25,7 @@ def not_proven(
     cost: float | None,
     margin: float | None,
     confidence: float,
+    margin_from: str = "measured",
 ) -> pd.DataFrame:
     """The fixed row of a campaign whose effect is not identified: what is credited, and what would settle it.
 
@@ -37,6 +38,7 @@ def not_proven(
         cost: the analyst's cost of a contact, where the source states none.
         margin: the analyst's margin rate, where purchases carry none.
         confidence: of the detectable effect.
+        margin_from: where the margin on purchases comes from, in words.
 
     Returns:
         ``campaign_id, verdict, credited_sales`` (of those who answered, while it ran: not proven), ``adjusted_low,
@@ -48,7 +50,7 @@ def not_proven(
         can be read are left out.
     """
     rows = [
-        _fixed_row(transactions, responses, reading, campaign, plan, cost, margin, confidence)
+        _fixed_row(transactions, responses, reading, campaign, plan, cost, margin, confidence, margin_from)
         for reading, campaign in zip(readings, campaigns, strict=True)
         if reading.failed
     ]
@@ -66,13 +68,14 @@ def _fixed_row(
     cost: float | None,
     margin: float | None,
     confidence: float,
+    margin_from: str,
 ) -> dict[str, Any]:
     who = pd.Series(reading.reached_ids, dtype="str")
     during, past = (spend(transactions, seen, who) for seen in (campaign.during, campaign.before))
     sales, before = during["sales"], past["sales"]
     usual, half = float(before.mean()) or np.nan, len(sales) // 2
     detectable = smallest_detectable(sales, len(sales) - half, half, confidence) if half > 1 else np.nan
-    even, even_from = _break_even(during, plan, campaign, cost, margin)
+    even, even_from = _break_even(during, plan, campaign, cost, margin, margin_from)
     credited = spend(transactions, campaign.during, answered(responses, campaign))["sales"].sum()
     return {
         "campaign_id": campaign.campaign_id,
@@ -91,7 +94,12 @@ def _fixed_row(
 
 
 def _break_even(
-    during: pd.DataFrame, plan: pd.DataFrame, campaign: Campaign, cost: float | None, margin: float | None
+    during: pd.DataFrame,
+    plan: pd.DataFrame,
+    campaign: Campaign,
+    cost: float | None,
+    margin: float | None,
+    margin_from: str,
 ) -> tuple[float, str]:
     """Sales that pay for a contact, and where cost and margin come from: the data first, then what somebody states."""
     row = plan[plan["campaign_id"] == campaign.campaign_id].iloc[0]
@@ -102,5 +110,5 @@ def _break_even(
     if unit is None or rate is None or not 0 < rate <= 1:
         return np.nan, f"{'cost of a contact' if unit is None else 'margin'} not known"
     by = "stated by the source" if pd.notna(stated) else "assumed by you"
-    told = f"cost {unit:g} {by}; margin {rate:.0%} of sales, {'measured' if measured else 'assumed by you'}"
+    told = f"cost {unit:g} {by}; margin {rate:.0%} of sales, {margin_from if measured else 'assumed by you'}"
     return break_even_sales(unit, rate), told
