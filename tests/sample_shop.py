@@ -1,8 +1,9 @@
-"""The sample shop, whole: the generated shop, a spring e-mail with two offers, and what winning customers cost.
+"""The sample shop, whole: the generated shop, a spring e-mail with two offers, what winning customers cost, a survey.
 
 Whatever comes from here is simulated. The spring e-mail has two offers and a hold-out of a fifth; what each brings
 depends on the kind of customer, and so does the best offer. An offer also costs money where it is used, even by those
-who would have bought anyway.
+who would have bought anyway. A third of the customers answer a survey; of the three attitudes behind the answers, two
+go with a kind of customer.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,39 @@ USED, DELIVERY = 0.2, 4.0
 OPENS = {"regulars": 0.45, "stock-up": 0.3, "occasional": 0.25, "lapsed": 0.1}
 CLICKS_OF_OPENS = 0.3
 ACQUISITION = {"search": 95.0, "referral": 60.0, "shop": 30.0}
+
+ANSWERING, SKIPPED, SKIPPED_OPEN = 1 / 3, 0.04, 0.35
+# who thinks how: "in a hurry" is as frequent in every kind
+ATTITUDES = {
+    "regulars": {"bargain": 0.15, "quality": 0.55, "in a hurry": 0.3},
+    "stock-up": {"bargain": 0.55, "quality": 0.15, "in a hurry": 0.3},
+    "occasional": {"bargain": 0.35, "quality": 0.35, "in a hurry": 0.3},
+    "lapsed": {"bargain": 0.35, "quality": 0.35, "in a hurry": 0.3},
+}
+# share that says yes
+SAYS_YES = {
+    "compares_prices": {"bargain": 0.9, "quality": 0.25, "in a hurry": 0.2},
+    "reads_leaflets": {"bargain": 0.8, "quality": 0.3, "in a hurry": 0.15},
+    "buys_organic": {"bargain": 0.15, "quality": 0.8, "in a hurry": 0.2},
+    "cooks_daily": {"bargain": 0.6, "quality": 0.75, "in a hurry": 0.15},
+    "wants_delivery": {"bargain": 0.3, "quality": 0.2, "in a hurry": 0.85},
+}
+# shares of the levels, lowest first
+RATES = {
+    "price_matters": {"bargain": (0, 0.05, 0.1, 0.3, 0.55), "quality": (0.15, 0.3, 0.3, 0.2, 0.05)},
+    "quality_matters": {"bargain": (0.05, 0.25, 0.4, 0.2, 0.1), "quality": (0, 0, 0.1, 0.3, 0.6)},
+}
+LIKES_BROWSING = {"bargain": (0.2, 0.5, 0.3), "quality": (0.1, 0.4, 0.5), "in a hurry": (0.8, 0.15, 0.05)}
+UNDECIDED = (0.1, 0.2, 0.4, 0.2, 0.1)
+FREQUENCIES = ("never", "sometimes", "often")
+REASONS = {"bargain": (0.7, 0.1, 0.2), "quality": (0.1, 0.7, 0.2), "in a hurry": (0.15, 0.1, 0.75)}
+MINUTES = {"bargain": 35.0, "quality": 30.0, "in a hurry": 12.0}
+SAYS = {
+    "bargain": ("low prices", "low prices and weekly offers", "because of the offers", "offers every week, low prices"),
+    "quality": ("the fruit is fresh", "fresh bread", "fresh bread and fresh fruit", "always fresh vegetables"),
+    "in a hurry": ("quick and close to home", "close to work", "open late and close by", "quick, close to the bus"),
+}
+SAYS_NOTHING = ("no special reason", "habit I think", "my sister told me", "do not know")
 
 
 @dataclass(frozen=True)
@@ -60,7 +94,34 @@ def sample_shop(customers: int = 2_000, seed: int = 11) -> SampleShop:
         "responses": pd.concat([answered, shop.tables["responses"]], ignore_index=True),
         "acquisition_costs": _acquisition(rng, shop.tables["customers"]),
     }
-    return SampleShop(tables, shop.truth[["customer_id", "kind"]], _planted(shop, people, answered))
+    # a stream of its own: the rest of the shop stays as it was before there was a survey
+    tables["survey"], attitudes = _survey(np.random.default_rng([seed, 2]), people)
+    planted = _planted(shop, people, answered) | {"attitudes_by_kind": ATTITUDES, "attitude": attitudes}
+    return SampleShop(tables, shop.truth[["customer_id", "kind"]], planted)
+
+
+def _survey(rng: np.random.Generator, people: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Answers of a third of the customers, some left out, and the attitude each was drawn from."""
+    chosen = np.sort(rng.choice(len(people), round(ANSWERING * len(people)), replace=False))
+    asked = people[["customer_id", "kind"]].iloc[chosen].reset_index(drop=True)
+    attitude = asked["kind"].map(lambda kind: rng.choice(list(ATTITUDES[kind]), p=list(ATTITUDES[kind].values())))
+    table = asked[["customer_id"]].copy()
+    for item, shares in SAYS_YES.items():
+        table[item] = np.where(rng.random(len(asked)) < attitude.map(shares), "yes", "no")
+    for item, levels in RATES.items():
+        table[item] = attitude.map(lambda one, of=levels: str(1 + rng.choice(5, p=of.get(one, UNDECIDED))))
+    table["likes_browsing"] = attitude.map(lambda one: rng.choice(FREQUENCIES, p=LIKES_BROWSING[one]))
+    table["main_reason"] = attitude.map(lambda one: rng.choice(["price", "choice", "nearby"], p=REASONS[one]))
+    table["minutes_per_visit"] = (
+        (attitude.map(MINUTES) * rng.lognormal(0, 0.35, len(asked))).round().astype(int).astype(str)
+    )
+    told = [
+        SAYS[one] if draw < 0.8 else SAYS_NOTHING for one, draw in zip(attitude, rng.random(len(asked)), strict=True)
+    ]
+    table["why_here"] = [str(rng.choice(phrases)) for phrases in told]
+    skips = np.r_[[SKIPPED] * (table.shape[1] - 2), SKIPPED_OPEN]
+    table.iloc[:, 1:] = table.iloc[:, 1:].mask(rng.random((len(asked), len(skips))) < skips, "")
+    return table, dict(zip(asked["customer_id"], attitude.astype(str), strict=True))
 
 
 def _exact_arms(count: int) -> np.ndarray:

@@ -36,6 +36,7 @@ def test_every_table_says_what_it_enables(table: TableContract) -> None:
         ("contacts", ["customer_id", "at", "channel", "event"]),
         ("assignments", ["campaign_id", "customer_id", "arm", "designed_share"]),
         ("responses", ["customer_id", "campaign_id", "outcome", "value"]),
+        ("survey", ["customer_id"]),
         ("acquisition_costs", ["start", "end", "cost", "origin"]),
         ("margins", ["category", "margin_rate", "origin"]),
         ("exchange_rates", ["currency", "rate", "origin"]),

@@ -1,8 +1,8 @@
 """The shared tables: which columns a source may fill, their kinds, and which are required.
 
 Kinds: ``text`` (ids are always text), ``money`` (in the source's one currency), ``number``, ``time`` (local
-time of the business), ``flag`` (true or false). ``data/README.md`` has the same list with units in prose, and
-a test holds the two together.
+time of the business), ``flag`` (true or false); the items of a survey have kinds of their own, ``ITEM_KINDS``.
+``data/README.md`` has the same list with units in prose, and a test holds the two together.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ibis
     import pandas as pd
+
+ITEM_KINDS = {
+    "binary": "yes or no",
+    "ordinal": "levels in an order",
+    "nominal": "levels without an order",
+    "numeric": "a number",
+    "open": "an answer in the respondent's own words",
+}
 
 
 @dataclass(frozen=True)
@@ -34,22 +42,28 @@ class RawTable:
     """One shared table as read: mapped columns before typing, and the lines no reader could take.
 
     ``table`` has ``row_number`` (1 is the first data row) and the mapped columns; ``unreadable`` has
-    ``row_number, rule, column, value, mend``; ``attributes`` says on which basis each attribute describes.
+    ``row_number, rule, column, value, mend``; ``attributes`` says on which basis each attribute describes;
+    ``items`` are the questions of a survey.
     """
 
     table: "ibis.Table"
     unreadable: "pd.DataFrame"
     formats: Formats
     attributes: dict[str, str]
+    items: tuple["Column", ...] = ()
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a shared table."""
+    """One column of a shared table, or one item of a survey.
+
+    ``levels`` are an item's answers where the source states them: in order if ordinal, no before yes if binary.
+    """
 
     name: str
     kind: str
     required: bool = False
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,13 @@ TABLES: dict[str, TableContract] = {
             "customer_id:text campaign_id:text outcome:text value:number",
             "at:time",
             enables="redemption and conversion rates by segment",
+        ),
+        _table(
+            "survey",
+            "customer_id:text",
+            "at:time",
+            key="customer_id",
+            enables="segments by attitude and motive, from answers to questions",
         ),
         _table(
             "acquisition_costs",

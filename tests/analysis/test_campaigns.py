@@ -11,11 +11,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from segmentkit.analysis import campaigns
+from segmentkit.analysis import campaigns, clustering
 from segmentkit.analysis.campaigns import Campaign
-from segmentkit.analysis.features import Window
+from segmentkit.analysis.clustering import Scaling, Segmentation
+from segmentkit.analysis.features import Window, build
+from segmentkit.analysis.methods import KMeans
+from segmentkit.analysis.rules import Beside
 from segmentkit.analysis.simulate import generate_shop
-from segmentkit.errors import ParameterError
+from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
 
@@ -24,6 +27,7 @@ cap_environment()
 CONNECTION = connect()
 NUMBER = itertools.count()
 NAMES = ["recency_days", "frequency", "monetary"]
+LIKE = Segmentation(Scaling(tuple(NAMES), (), (), ()), tuple("ABCD"), KMeans(np.zeros((4, 3))))  # k-means with k = 4
 YEAR = Window(date(2024, 1, 1), date(2025, 1, 1))
 AUTUMN = Campaign("autumn", date(2025, 10, 1), date(2025, 11, 11), "targeted")
 SHOP = generate_shop(500, 5)
@@ -134,7 +138,7 @@ def test_the_choice_is_told() -> None:
 
 
 def frozen(lines: ibis.Table) -> pd.DataFrame:
-    return campaigns.frozen_segments(lines, AUTUMN, START, NAMES, 4, starts=3, seed=2)
+    return campaigns.frozen_segments(lines, AUTUMN, START, LIKE, starts=3, seed=2)
 
 
 BEFORE = frozen(PURCHASES)
@@ -165,11 +169,46 @@ def test_only_customers_who_had_bought_have_a_segment() -> None:
 
 def test_segments_are_frozen_before_each_campaign_on_its_own() -> None:
     earlier = Campaign("first", date(2025, 3, 1), date(2025, 3, 31), "targeted")
-    both = campaigns.freeze(PURCHASES, [earlier, AUTUMN], START, NAMES, 4, starts=3, seed=2)
+    both = campaigns.freeze(PURCHASES, [earlier, AUTUMN], START, LIKE, starts=3, seed=2)
     assert both.columns.tolist() == ["campaign_id", "customer_id", "segment_key", "distance"]
     own = both[both["campaign_id"] == "autumn"].drop(columns="campaign_id")
     assert_frame_equal(own.reset_index(drop=True), BEFORE)
-    assert campaigns.freeze(PURCHASES, [], START, NAMES, 4, starts=3, seed=2).empty
+    assert campaigns.freeze(PURCHASES, [], START, LIKE, starts=3, seed=2).empty
+
+
+def test_rules_about_attributes_and_contacts_are_frozen_as_of_the_first_day() -> None:
+    first, late = SHOP.tables["customers"], pd.Timestamp(AUTUMN.start)
+    asked = first["customer_id"]
+    visits = pd.DataFrame({"customer_id": asked, "event": "visit", "at": late + pd.Timedelta(hours=1)})
+    visits.loc[:99, "at"] = late - pd.Timedelta(days=3)
+    beside = Beside(pd.DataFrame({"customer_id": asked, "region": ["north", "south"] * (len(asked) // 2)}), visits)
+    stated = {"Just seen": "days_since_visit <= 7", "Northern": "region = 'north'"}
+    features = beside.join(build(PURCHASES, YEAR, categories=0), YEAR.as_of)
+    scaled = clustering.scale(features, NAMES)
+    like = clustering.segment(
+        features.assign(days_since_visit=0.0), scaled, 0, method="rules", starts=1, seed=1, stated=stated
+    )
+    found = campaigns.freeze(PURCHASES, [AUTUMN], START, like, starts=1, seed=1, beside=beside)
+    own = {f"{row.segment_key}": set() for row in found.itertuples()}
+    for row in found.itertuples():
+        own[row.segment_key].add(row.customer_id)
+    just, north = set(asked[:100]), set(asked[::2])
+    known = set(found["customer_id"])
+    assert sorted(own.values(), key=len) == sorted(
+        [just & known, (north - just) & known, known - just - north], key=len
+    )
+    with pytest.raises(DataError, match=r"rule 'Northern': .* cannot be read"):
+        campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=1, seed=1)
+
+
+@pytest.mark.parametrize("method", ["mixture", "ward"])
+def test_the_same_method_is_fitted_to_the_days_before(method: str) -> None:
+    features = build(PURCHASES, Window(START, AUTUMN.start), categories=0)
+    then = clustering.segment(features, clustering.scale(features, NAMES), 3, method=method, starts=3, seed=2)
+    today = build(PURCHASES, Window(START, date(2026, 1, 1)), categories=0)
+    like = clustering.segment(today, clustering.scale(today, NAMES), 3, method=method, starts=3, seed=2)
+    found = campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=3, seed=2)
+    assert_frame_equal(found, then.assign(features), check_exact=True)
 
 
 # --- response rates

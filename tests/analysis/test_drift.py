@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from scipy.stats import wasserstein_distance
 
-from segmentkit.analysis import clustering, drift
+from segmentkit.analysis import clustering, drift, encoding
 from segmentkit.analysis.clustering import Scaling, Segmentation
 from segmentkit.analysis.features import Window
 from segmentkit.analysis.looks import Compared, Look
+from segmentkit.analysis.methods import KMeans
 from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
 from segmentkit.machinery.threads import cap_environment
@@ -74,6 +75,33 @@ def test_distances_are_in_deviations_of_the_saved_scaling() -> None:
     moved = scaled.scaling.apply(features.assign(frequency=features["frequency"] * 2))[:, 1]
     assert table.loc["frequency", "distance"] == pytest.approx((moved - scaled.values[:, 1]).mean())
     assert table.loc[["recency_days", "monetary"], "distance"].tolist() == [0.0, 0.0]
+
+
+def test_every_answer_of_an_encoded_column_drifts_on_its_own() -> None:
+    rng = np.random.default_rng(4)
+    ids = [f"C{number:05d}" for number in range(300)]
+    answers = pd.DataFrame({"customer_id": ids, "age": rng.normal(40, 9, 300), "member": np.arange(300) % 2})
+    answers["colour"] = np.repeat(["blue", "green", "red"], 100)
+    kinds = {"age": "numeric", "member": "binary", "colour": "nominal"}
+    scaling = encoding.encode(answers, kinds)[0].scaling
+    before, now = (
+        Look("", SPRING, table, pd.DataFrame())
+        for table in (answers, answers.assign(colour=["green"] * 100 + ["green"] * 100 + ["red"] * 100))
+    )
+    table = drift.measure(before, now, scaling, floor=0.1, level=0.05, permutations=99, seed=1)
+    assert table["feature"].tolist() == ["age", "member", "colour: blue", "colour: green", "colour: red"]
+    # a third changed its answer; two answers lie one apart, each indicator is worth the square root of a half
+    assert table["shift"].tolist() == pytest.approx([0, 0, -np.sqrt(0.5) / 3, np.sqrt(0.5) / 3, 0])
+    assert table.loc[table["drifted"], "feature"].tolist() == ["colour: blue", "colour: green"]
+
+
+def test_answers_kept_as_codes_are_measured_all_the_same() -> None:
+    ids = [f"C{number:05d}" for number in range(200)]
+    answers = pd.DataFrame({"customer_id": ids, "member": np.arange(200) % 2, "likes": [np.nan, 1.0, 0.0, 1.0] * 50})
+    codes = encoding.encode(answers, {"member": "binary", "likes": "binary"}, as_codes=True)[0].scaling
+    both = [Look("", SPRING, answers, pd.DataFrame())] * 2
+    table = drift.measure(*both, codes, floor=0.1, level=0.05, permutations=99, seed=1)
+    assert table["distance"].tolist() == [0.0, 0.0]
 
 
 SAMPLES = st.lists(st.integers(-5, 5), min_size=3, max_size=40)
@@ -249,6 +277,6 @@ def test_only_segments_that_fell_below_the_floor_have_shrunk_even_to_nobody() ->
         return replace(look(cloud(5, 1)), segments=pd.DataFrame({"segment_key": list(text)}))
 
     then, now = keys("A" * 60 + "B" * 50 + "C" * 70 + "D" * 20), keys("A" * 50 + "B" * 49 + "D" * 19)
-    model = Segmentation(PLAIN, ("A", "B", "C", "D"), np.zeros((4, 3)))
+    model = Segmentation(PLAIN, ("A", "B", "C", "D"), KMeans(np.zeros((4, 3))))
     assert drift.shrunken(Compared("month", then, now, model, ""), 50) == ["B", "C"]  # D was small from the start
     assert drift.shrunken(Compared("month", then, then, model, ""), 50) == []

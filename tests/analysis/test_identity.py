@@ -160,7 +160,7 @@ def test_a_retired_key_is_never_given_again() -> None:
 def test_an_unchanged_refit_keeps_every_key() -> None:
     table = crowd(*FOUR)
     before = fit(table, 4)
-    swapped = Segmentation(before.scaling, before.keys, before.centroids[[2, 0, 3, 1]])  # the letters are dealt anew
+    swapped = Segmentation(before.scaling, before.keys, before.method.reordered([2, 0, 3, 1]))  # letters dealt anew
     carried = identity.carry(before, swapped, table, before.assign(table))
     assert_frame_equal(carried.model.assign(table), before.assign(table), check_exact=True)
     assert carried.kept == ["A", "B", "C", "D"]

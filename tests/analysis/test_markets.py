@@ -9,7 +9,8 @@ import pytest
 
 from segmentkit.analysis import clustering, markets
 from segmentkit.analysis.clustering import Scaling, Segmentation
-from segmentkit.errors import DataError
+from segmentkit.analysis.methods import KMeans
+from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.threads import cap_environment
 
 cap_environment()
@@ -133,6 +134,18 @@ def test_a_larger_market_weighs_more() -> None:
     assert alone["large"] < alone["small"]
 
 
+def test_a_mixture_can_be_pooled() -> None:
+    models = markets.fit_pooled(TWO, SETTINGS | {"method": "mixture"})
+    for joined in segmented(models, TWO).values():
+        assert (pd.crosstab(joined["kind"], joined["segment_key"]) > 0).to_numpy().sum() == 3
+
+
+@pytest.mark.parametrize("method", ["rules", "rfm_classes", "hdbscan", "latent_classes"])
+def test_a_method_that_means_something_else_in_every_market_is_not_pooled(method: str) -> None:
+    with pytest.raises(ParameterError, match=f"method == '{method}'; one fit for all markets takes kmeans, mixture, w"):
+        markets.fit_pooled(TWO, SETTINGS | {"method": method})
+
+
 def test_one_market_is_no_pool() -> None:
     with pytest.raises(DataError, match="1 markets have features; a pooled fit needs two or more"):
         markets.fit_pooled({"north": TWO["north"]}, SETTINGS)
@@ -145,7 +158,7 @@ def placed(
     places: Mapping[str, tuple[float, float]], names: tuple[str, ...] = ("frequency", "monetary")
 ) -> Segmentation:
     plain = Scaling(names, (1.0, 1.0), (0.0, 0.0), (1.0, 1.0))
-    return Segmentation(plain, tuple(places), np.array(list(places.values())))
+    return Segmentation(plain, tuple(places), KMeans(np.array(list(places.values()))))
 
 
 HOME = placed({"A": (2.0, 2.0), "B": (-1.0, 1.5), "C": (-1.5, -1.5)})

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from segmentkit.analysis import clustering, looks, luck, migration
+from segmentkit.analysis import clustering, looks, luck, migration, trends
 from segmentkit.analysis.features import Window, build
 from segmentkit.analysis.looks import Compared, Look
-from segmentkit.analysis.rules import NO_RULE
+from segmentkit.analysis.methods import KMeans
+from segmentkit.analysis.rules import NO_RULE, Beside
 from segmentkit.errors import DataError
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
@@ -27,7 +28,7 @@ NUMBER = itertools.count()
 SPRING, SUMMER = Window(date(2025, 3, 1), date(2025, 6, 1)), Window(date(2025, 6, 1), date(2025, 9, 1))
 START = date(2024, 1, 1)
 MONEY = ["frequency", "monetary"]
-NO_MODEL = clustering.Segmentation(clustering.Scaling((), (), (), ()), (), np.empty((0, 0)))
+NO_MODEL = clustering.Segmentation(clustering.Scaling((), (), (), ()), (), KMeans(np.empty((0, 0))))
 
 
 def look(customers: list[tuple[str, str, int]], seen: Window = SPRING, label: str = "a look") -> Look:
@@ -544,3 +545,32 @@ def test_a_rehearsal_on_unchanged_habits_shows_the_trap() -> None:
     pair = choose(purchases(400, 0.05, 180, 7), None, days(0, 180))
     told = migration.regression_sentence(migration.regression(migration.migrate(pair.before, pair.now)))
     assert told.startswith("Regression to the mean: ")
+
+
+# --- segments that need more than purchases
+
+
+def test_rules_about_attributes_are_rehearsed_frozen_and_simulated_with_what_is_known_beside() -> None:
+    transactions, seen = table(purchases(300, 0.08, 360, seed=3)), days(0, 360)
+    features = build(transactions, seen)
+    regions = pd.DataFrame({"customer_id": [f"C{n:04d}" for n in range(300)], "region": ["north", "south"] * 150})
+    contacts = pd.DataFrame({"customer_id": [], "event": [], "at": []})
+    beside, stated = Beside(regions, contacts), {"Northern": "region = 'north'", "Fresh": "recency_days <= 30"}
+    joined = beside.join(features, seen.as_of)
+    model = clustering.segment(
+        joined, clustering.scale(features, MONEY), 0, method="rules", starts=1, seed=1, stated=stated
+    )
+    now = Look("now", seen, features, model.assign(joined))
+    pair = looks.compare(transactions, None, now, model, categories=0, starts=1, seed=1, beside=beside)
+    assert pair.kind == "rehearsal"
+    north = [one.segments.set_index("customer_id")["segment_key"] for one in (pair.before, pair.now)]
+    key = next(name.split(" ")[0] for name in pair.model.stated_names if name.endswith("Northern"))
+    assert all(set(one[one == key].index) == set(one.index) & set(regions["customer_id"][::2]) for one in north)
+    moved, known = luck.simulate(transactions, pair, categories=0, seed=1, beside=beside) or (0, 0)
+    assert 0 < moved < known / 2, "whoever is northern stays so; the others may be fresh or not, by luck"
+    lines = trends.trends(transactions, START, days(180, 360), model, categories=0, confidence=0.95, beside=beside)
+    assert set(lines["segment_key"]) == set(model.keys)
+    without = looks.compare(transactions, None, now, model, categories=0, starts=1, seed=1)
+    assert without.kind == "none"
+    assert "rule 'Northern'" in without.sentence
+    assert "cannot be read" in without.sentence

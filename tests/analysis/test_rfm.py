@@ -1,5 +1,6 @@
 """RFM: equal customers score alike, better customers never score lower, and everybody has one named class."""
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmentkit.analysis import rfm
-from segmentkit.errors import KitError, ParameterError
+from segmentkit.analysis.rules import decide
+from segmentkit.errors import DataError, KitError, ParameterError
 
 AMOUNTS = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=60)
 BINS = st.integers(3, 7)
@@ -143,3 +145,37 @@ def test_the_summary_keeps_the_order_of_the_rules_and_the_empty_classes() -> Non
     assert not summary[["customers", "sales", "share_of_customers", "share_of_sales"]].isna().any().any()
     sentence = rfm.sentence(summary)
     assert sentence.count("of customers") == (summary["customers"] > 0).sum()
+
+
+# --- classes as conditions that hold for new customers
+
+
+@pytest.mark.parametrize("bins", [2, 3, 4, 5, 7, 10])
+def test_conditions_with_their_cut_points_give_the_classes_of_the_scores(bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    money = np.r_[rng.lognormal(3, 1, 350).round(2), np.full(50, 20.0)]  # ties, and amounts that are no exact doubles
+    table = customers(rng.integers(1, 400, 400), rng.integers(1, 12, 400), money)
+    found = decide(rfm.conditions(table, bins), table)
+    expected = rfm.classify(table, bins)
+    assert found["segment_key"].tolist() == expected["rfm_class"].tolist()
+
+
+def test_conditions_keep_the_cut_points_of_the_customers_they_were_made_from() -> None:
+    rng = np.random.default_rng(1)
+    table = customers(rng.integers(1, 400, 300), rng.integers(1, 12, 300), rng.lognormal(3, 1, 300))
+    lapsed = table.tail(60).assign(recency_days=lambda one: one["recency_days"] + 400)
+    again = decide(rfm.conditions(table), lapsed)["segment_key"]
+    assert set(again) <= {"Cannot lose", "At risk", "Hibernating"}
+    assert set(rfm.classify(lapsed)["rfm_class"]) & {"Champions", "New or returning"}, "cut anew, some would be fresh"
+
+
+def test_classes_need_what_all_customers_have() -> None:
+    with pytest.raises(DataError, match="monetary is missing for some customers; classes need what all have"):
+        rfm.conditions(customers([1, 2], [1, 2], [1, np.nan]))
+
+
+@pytest.mark.parametrize("value", [0.1, 123.45, -7.0, 1e-9, 1e22, 4 / 3, 98765.43210987654])
+def test_a_number_in_sql_is_read_as_the_same_double(value: float) -> None:
+    read = ibis.duckdb.connect().raw_sql(f"SELECT {rfm.sql_number(value)}").fetchone()[0]
+    assert isinstance(read, float)
+    assert read == value

@@ -11,6 +11,8 @@ from pandas.testing import assert_frame_equal
 
 import sample_shop
 from segmentkit.analysis import features, simulate
+from segmentkit.analysis.clustering import Scaling, Segmentation
+from segmentkit.analysis.methods import KMeans
 from segmentkit.contracts import TABLES
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.threads import cap_environment
@@ -173,8 +175,9 @@ def test_the_demo_test_says_that_it_is_simulated_and_covers_its_truth() -> None:
         lines,
         features.window(lines),
         42,
-        ["recency_days", "frequency", "monetary"],
-        3,
+        Segmentation(
+            Scaling(("recency_days", "frequency", "monetary"), (), (), ()), ("A", "B", "C"), KMeans(np.eye(3))
+        ),
         lift=0.15,
         margin_rate=0.25,
         cost=0.5,

@@ -1,13 +1,13 @@
-"""Stability: agreement computed another way, clear groups found again, one population not, and the null beside it."""
+"""Stability: agreement computed another way, clear groups found again, and one population not."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from segmentkit.analysis import clustering, stability
-from segmentkit.analysis.stability import NullTest, Stability
-from segmentkit.errors import DataError
+from segmentkit.analysis.stability import Stability
 from segmentkit.machinery.threads import cap_environment
 
 cap_environment()
@@ -103,72 +103,39 @@ def test_the_seed_decides_the_samples() -> None:
     assert one.pairs != other.pairs
 
 
-# --- the null
-
-
-def test_related_columns_beat_copies_with_unrelated_ones() -> None:
-    rng = np.random.default_rng(0)
-    common = rng.normal(size=(300, 1))
-    values = np.hstack([common + 0.35 * rng.normal(size=(300, 1)) for _ in range(3)])
-    null = stability.independence_null(values, 2, copies=19, starts=3, pairs=4, seed=1)
-    assert null.p == pytest.approx(0.05)
-    assert null.stability > null.band[1]
-
-
-def test_unrelated_columns_do_not() -> None:
-    values = np.random.default_rng(1).normal(size=(300, 3))
-    null = stability.independence_null(values, 2, copies=19, starts=3, pairs=4, seed=1)
-    assert null.p > 0.2
-    assert len(null.copies) == 19
-    assert null.p == pytest.approx((1 + sum(copy >= null.stability for copy in null.copies)) / 20)
-
-
-def test_the_band_holds_the_middle_of_the_copies_and_the_table_all_of_them() -> None:
-    null = NullTest(0.9, tuple(i / 100 for i in range(101)), 0.1)
-    assert null.band == pytest.approx((0.025, 0.975))
-    table = stability.null_table(null)
-    assert table["copy"].tolist() == list(range(102))
-    assert table["stability"].iloc[:2].tolist() == [0.9, 0.0]
-
-
-# --- words
-
-
-def verdict(mean: float, p: float, **floors: float) -> stability.Verdict:
-    return stability.judge(Stability(4, (mean, mean), (0.8,) * 4, 500), NullTest(mean, (0.5,) * 99, p), **floors)
+# --- agreement
 
 
 @pytest.mark.parametrize(
-    ("mean", "p", "word", "why"),
+    ("one", "other", "expected"),
     [
-        (0.90, 0.01, "repeatable cut", "other customers from the same market would give nearly the same groups"),
-        (0.70, 0.05, "repeatable cut", "other customers from the same market"),
-        (0.69, 0.01, "managerial cut", "new customers could shift the borders"),
-        (0.90, 0.06, "managerial cut", "unrelated columns give cuts as stable"),
-        (0.30, 0.80, "managerial cut", "new customers could shift the borders"),
+        ([0, 0, 1, 1], [1, 1, 0, 0], 1.0),
+        # two of six pairs are together in the first, three in the second, one in both:
+        # (1 - 2 * 3 / 6) / ((2 + 3) / 2 - 2 * 3 / 6) = 0
+        ([0, 0, 1, 1], [0, 0, 0, 1], 0.0),
+        # (0 - 4 / 6) / (2 - 4 / 6) = -1/2
+        ([0, 0, 1, 1], [0, 1, 0, 1], -0.5),
     ],
 )
-def test_a_cut_is_repeatable_only_if_stable_and_better_than_the_null(
-    mean: float, p: float, word: str, why: str
-) -> None:
-    found = verdict(mean, p)
-    assert found.word == word
-    assert found.reason.startswith(why)
-    assert f"2 pairs of bootstrap samples {mean:.2f} (floor 0.7); p {p:.3g} against 99 copies" in found.reason
-    assert (
-        found.marketer
-        == f"4 groups, {'safe to plan on' if word == 'repeatable cut' else 'a convenient cut; others are as good'}"
-    )
+def test_agreement_is_as_counted_by_hand(one: list[int], other: list[int], expected: float) -> None:
+    assert stability.agreement(np.array(one), np.array(other)) == pytest.approx(expected)
 
 
-def test_floors_can_be_set() -> None:
-    assert verdict(0.65, 0.08, stability_floor=0.6, level=0.1).word == "repeatable cut"
-    assert verdict(0.95, 0.01, stability_floor=0.96).word == "managerial cut"
+def test_agreement_is_scikit_learns_adjusted_rand() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        one, other = rng.integers(0, rng.integers(1, 6), 60), rng.integers(0, rng.integers(1, 6), 60)
+        assert stability.agreement(one, other) == pytest.approx(adjusted_rand_score(one, other), abs=1e-12)
 
 
-def test_no_pairs_no_verdict() -> None:
-    with pytest.raises(DataError, match="no bootstrap pairs; set bootstrap_pairs to 1 or more"):
-        stability.judge(Stability(3, (), (0.9,) * 3, 100), NullTest(0.9, (0.5,), 0.5))
+def test_other_methods_are_refitted_by_themselves() -> None:
+    values = blobs(60)
+    labels = clustering.fit(values, 3, starts=5, seed=1).labels_
+    found = stability.measure(values, labels, 3, starts=2, pairs=3, seed=1, method="mixture")
+    assert found.mean > 0.95
+
+
+# --- words
 
 
 @pytest.mark.parametrize(

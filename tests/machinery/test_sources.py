@@ -165,6 +165,54 @@ def test_a_path_is_beside_the_toml_or_inside_a_package(tmp_path) -> None:
         resolve_path("package:no_such_package/data.csv", "")
 
 
+# --- the items of a survey ------------------------------------------------------------------------------------
+
+SURVEY = '[survey]\npath = "answers.csv"\ncustomer_id = "who"\n[survey.items]\n'
+
+
+def test_items_keep_their_order_kind_and_levels_through_json(write_source) -> None:
+    items = 'likes = "binary"\noften = { kind = "ordinal", levels = ["never", "daily"] }\nwhy = "open"\n'
+    source = load_source(str(write_source(FACTS + COLUMNS + SURVEY + items)))
+    kept = Source.from_dict(json.loads(json.dumps(source.to_dict())))
+    assert kept.items == source.items
+    assert [(item.name, item.kind, item.levels) for item in kept.items] == [
+        ("likes", "binary", ()),
+        ("often", "ordinal", ("never", "daily")),
+        ("why", "open", ()),
+    ]
+
+
+def test_a_source_kept_before_there_were_surveys_is_read(write_source) -> None:
+    content = load_source(str(write_source())).to_dict()
+    del content["tables"]["transactions"]["items"]
+    assert Source.from_dict(content).items == ()
+
+
+@pytest.mark.parametrize(
+    ("toml", "part"),
+    [
+        (SURVEY.replace("[survey.items]\n", ""), "[survey] items == {}; a survey needs [survey.items]"),
+        ('[transactions.items]\nq = "binary"\n', "[transactions] items == {'q': 'binary'}; a survey needs"),
+        (SURVEY + 'q = "ordnal"\n', "[survey.items] q: kind 'ordnal' is unknown; did you mean ordinal?"),
+        (SURVEY + "q = 5\n", '[survey.items] q == 5; write q = "ordinal", or { kind = "ordinal", levels = [...] }'),
+        (SURVEY + 'q = { kind = "ordinal", order = [1, 2] }\n', 'write q = "ordinal", or {'),
+        (SURVEY + 'q = { kind = "ordinal", levels = ["a"] }\n', "q: levels == ['a']; state each once, at least two"),
+        (SURVEY + 'q = { kind = "ordinal", levels = [1, 1] }\n', "q: levels == ['1', '1']; state each once"),
+        (SURVEY + 'q = { kind = "binary", levels = [1, 2, 3] }\n', "q: levels == ['1', '2', '3']; state each once"),
+        (SURVEY + 'q = { kind = "numeric", levels = [1, 2] }\n', "q: levels == ['1', '2']; state each once"),
+        (SURVEY + 'customer_id = "open"\n', "customer_id: this name is a column of every survey"),
+    ],
+)
+def test_a_wrong_item_is_refused(write_source, toml: str, part: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(part)):
+        load_source(str(write_source(FACTS + COLUMNS + toml)))
+
+
+def test_an_item_that_is_not_in_the_file_is_named(read) -> None:
+    with pytest.raises(DataError, match=r"answers.csv has no column 'likes' for likes; did you mean 'like'\?"):
+        read(FACTS + COLUMNS + SURVEY + 'likes = "binary"\n', lines=HEADER + ROW, answers="who,like\n1,yes\n")
+
+
 # --- the files ------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ Rules run in the engine with a row number, so that a row can be found again in i
 always the rows kept plus the rows quarantined.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import TABLES, Column, Formats, RawTable, TableContract
+from segmentkit.contracts import ITEM_KINDS, TABLES, Column, Formats, RawTable, TableContract
 from segmentkit.errors import PrivacyStop
 
 EARLIEST_YEAR = 1990
 LARGEST = 1e13
+NO = ("no", "n", "false", "f", "0", "0.0", "nein", "non")
+YES = ("yes", "y", "true", "t", "1", "1.0", "ja", "oui", "si", "sí")
 QUARANTINE_COLUMNS = ["row_number", "rule", "column", "value", "mend"]
 
 
@@ -48,6 +51,7 @@ class Checked:
         money_read: sum of ``amount`` over every readable row, where the table has amounts.
         money_kept: the same over the rows kept.
         money_nobodys: the same over the rows set aside because they have no customer.
+        items: the questions of a survey.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Checked:
     money_read: float | None
     money_kept: float | None
     money_nobodys: float | None = None
+    items: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def check_table(
     formats: Formats,
     attributes: dict[str, str],
     rates: ibis.Table | None = None,
+    items: Sequence[Column] = (),
 ) -> Checked:
     """Type and check one shared table.
 
@@ -86,6 +92,7 @@ def check_table(
         formats: how the source writes numbers and times.
         attributes: attribute columns and their basis.
         rates: ``currency, rate``: what one unit of another currency is worth in the source's own.
+        items: the questions of a survey; an answer outside an item's levels sets the row aside.
 
     Returns:
         Rows kept and rows quarantined; together they are the rows read. Money stands in the source's currency.
@@ -95,9 +102,10 @@ def check_table(
     """
     contract = TABLES[name]
     columns = [column for column in contract.columns if column.name in raw.columns]
-    columns += [Column(attribute, "text") for attribute in attributes]
+    columns += [*(Column(attribute, "text") for attribute in attributes), *items]
     both = raw.mutate(**{f"typed_{c.name}": _typed(raw[c.name], c, formats) for c in columns})
-    foreign = "currency" in raw.columns and name != "exchange_rates"
+    own = set(contract.names) & set(raw.columns)
+    foreign = "currency" in own and name != "exchange_rates"
     both = _in_one_currency(both, columns, formats, rates) if foreign else both
     rules = (_currency_rules(both, formats) if foreign else []) + _rules(contract, columns, both, formats)
     failed = ibis.cases(*((rule.failed, rule.name) for rule in rules), else_=ibis.null("string"))
@@ -107,7 +115,7 @@ def check_table(
     bad = bad.join(raw, "row_number").order_by("row_number").execute()
     _stop_on_direct_identifiers(name, kept)
     sums = {}
-    if money := "amount" in marked.columns:
+    if money := "amount" in own:
         nobodys = marked.failed_rule == "customer_id is missing"
         sums = {
             "money_read": exact_sum(marked.amount),
@@ -126,6 +134,7 @@ def check_table(
         money_read=float(counts["money_read"]) if money else None,
         money_kept=float(counts["money_kept"]) if money else None,
         money_nobodys=float(counts["money_nobodys"]) if money else None,
+        items=tuple(items),
     )
 
 
@@ -136,7 +145,7 @@ def check_tables(raw: dict[str, RawTable]) -> dict[str, Checked]:
     return {
         name: known
         if known and name == "exchange_rates"
-        else check_table(name, r.table, r.unreadable, r.formats, r.attributes, known.kept if known else None)
+        else check_table(name, r.table, r.unreadable, r.formats, r.attributes, known.kept if known else None, r.items)
         for name, r in raw.items()
     }
 
@@ -171,8 +180,13 @@ def exact_sum(amounts: Any) -> Any:
 
 
 def _typed(value: Any, column: Column, formats: Formats) -> Any:
-    if column.kind == "text":
-        return value.cast("string").strip().nullif("")
+    if column.kind in {"text", "nominal", "open"} or (column.kind == "ordinal" and column.levels):
+        text = value.cast("string").strip().nullif("")
+        return text.isin(column.levels).ifelse(text, None) if column.levels else text
+    if column.kind == "binary":
+        text = value.cast("string").strip().lower()
+        no, yes = [[word.lower()] for word in column.levels] or (NO, YES)
+        return ibis.cases((text.isin(no), 0.0), (text.isin(yes), 1.0))
     if column.kind == "flag":
         return value.try_cast("boolean")
     if column.kind == "time":
@@ -211,23 +225,36 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
             rules.append(_Rule(f"{name} is missing", name, blank, f"fill {name} in the file, or leave the row out"))
         if column.kind == "time":
             rules += _time_rules(name, value, blank, formats)
-        elif column.kind in {"money", "number", "flag"}:
+        elif column.kind in {"money", "number", "flag", "numeric"}:
             word = "true or false" if column.kind == "flag" else "a number"
             mend = f"mend the value, or state decimal in the source (it is {formats.decimal!r})"
             rules.append(_Rule(f"{name} is not {word}", name, value.isnull() & ~blank, mend))
+        elif column.kind in ITEM_KINDS:
+            rules += _item_rules(column, value, blank)
         elif name.endswith("_id") and given.type().is_string():
             rounded = given.re_search(r"^\d([.,]\d+)?[Ee]\+\d+$")
             rules.append(_Rule(f"{name} was rounded by a spreadsheet", name, rounded, "export ids as text"))
     if contract.name == "exchange_rates":
         mend = "state what one unit of it is worth in the source's own currency"
         rules.append(_Rule("rate is not above zero", "rate", both.typed_rate <= 0, mend))
-    for name in sorted({"cost", "cost_per_contact", "fixed_cost"} & {column.name for column in columns}):
+    own = set(contract.names) & {column.name for column in columns}
+    for name in sorted({"cost", "cost_per_contact", "fixed_cost"} & own):
         mend = "money spent is at least 0; write what was paid, without a minus"
         rules.append(_Rule(f"{name} is below zero", name, both[f"typed_{name}"] < 0, mend))
-    if {"start", "end"} <= set(both.columns):
+    if {"start", "end"} <= own:
         swapped = both.typed_end < both.typed_start
         rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))
     return rules + _key_rules(contract, both, rules)
+
+
+def _item_rules(column: Column, value: Any, blank: Any) -> list[_Rule]:
+    words = {"binary": "yes or no", "ordinal": "a whole number"}
+    what = "one of its levels" if column.levels else words.get(column.kind, "")
+    mend = f"mend the answer, or state the item's levels ({', '.join(column.levels) or 'none are stated'})"
+    wrong = value.isnull() & ~blank
+    if column.kind == "ordinal" and not column.levels:
+        wrong = wrong | (value != value.floor())
+    return [_Rule(f"{column.name} is not {what}", column.name, wrong, mend)] if what else []
 
 
 def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Rule]:

@@ -116,7 +116,7 @@ def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
             f"line, so no feature is built on {row.column}."
         )
     buyers = kept.select("customer_id").distinct()
-    for name in ("customers", "contacts", "responses", "assignments"):
+    for name in ("customers", "contacts", "responses", "assignments", "survey"):
         if name in checked:
             other = checked[name].kept.select("customer_id").distinct()
             unmatched = int(other.anti_join(buyers, "customer_id").count().execute())

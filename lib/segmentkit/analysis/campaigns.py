@@ -11,7 +11,9 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from segmentkit.analysis import clustering
+from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.features import Window, build, money, until
+from segmentkit.analysis.rules import Beside
 from segmentkit.errors import ParameterError
 
 FEWEST_DAYS_BEFORE = 28
@@ -97,18 +99,40 @@ def _inside(campaign: Campaign, seen: Window) -> bool:
 
 
 def frozen_segments(
-    transactions: ibis.Table, campaign: Campaign, start: date, names: Sequence[str], k: int, *, starts: int, seed: int
+    transactions: ibis.Table,
+    campaign: Campaign,
+    start: date,
+    like: Segmentation,
+    *,
+    starts: int,
+    seed: int,
+    beside: Beside | None = None,
 ) -> pd.DataFrame:
     """Segments as they stood the day before the campaign: features, scaling and clusters see nothing later.
 
-    Segments from the whole year would condition on what the campaign may have caused.
+    Segments from the whole year would condition on what the campaign may have caused. Attributes and survey answers
+    are not dated: they count as they stand now.
+
+    Args:
+        transactions: the shared table.
+        campaign: nothing from its first day on is looked at.
+        start: first day of the data.
+        like: the segmentation whose columns, method and number of segments are fitted to those days.
+        starts: of the method.
+        seed: of the method.
+        beside: attributes and contacts, where ``like`` needs them.
 
     Returns:
-        ``customer_id, segment_key, distance`` of everyone who had bought before the start; A by value *then*.
+        ``customer_id, segment_key, distance`` of everyone who had bought before the start, and answered where answers
+        are what is segmented; A by value *then*.
+
+    Raises:
+        DataError: ``like`` needs a column that neither purchases nor ``beside`` have.
     """
     features = build(transactions, Window(start, campaign.start), categories=0)
-    scaled = clustering.scale(features, names)
-    return clustering.segment(features, scaled, k, starts=starts, seed=seed).assign(features)
+    table = beside.join(features, campaign.start) if beside else features
+    fitted = clustering.again(like, table, starts=starts, seed=seed)
+    return fitted.assign(fitted.complete(table))
 
 
 def reached(contacts: pd.DataFrame, campaign: Campaign) -> pd.Series:
@@ -177,16 +201,16 @@ def freeze(
     transactions: ibis.Table,
     campaigns: Sequence[Campaign],
     start: date,
-    names: Sequence[str],
-    k: int,
+    like: Segmentation,
     *,
     starts: int,
     seed: int,
+    beside: Beside | None = None,
 ) -> pd.DataFrame:
     """Segments frozen before each campaign: ``campaign_id, customer_id, segment_key, distance``."""
+    effort: dict[str, Any] = {"starts": starts, "seed": seed, "beside": beside}
     parts = [
-        frozen_segments(transactions, c, start, names, k, starts=starts, seed=seed).assign(campaign_id=c.campaign_id)
-        for c in campaigns
+        frozen_segments(transactions, c, start, like, **effort).assign(campaign_id=c.campaign_id) for c in campaigns
     ]
     columns = ["campaign_id", "customer_id", "segment_key", "distance"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from segmentkit.analysis.clustering import Scaling
+from segmentkit.analysis.clustering import Encoder
+from segmentkit.analysis.encoding import Encoding
 from segmentkit.analysis.looks import Compared, Look
 from segmentkit.analysis.migration import Moves
 from segmentkit.errors import DataError
@@ -19,7 +20,7 @@ DECIMALS = {"shift": 3, "distance": 3, "psi": 3, "p": 3}
 
 
 def measure(
-    before: Look, now: Look, scaling: Scaling, *, floor: float, level: float, permutations: int, seed: int
+    before: Look, now: Look, scaling: Encoder, *, floor: float, level: float, permutations: int, seed: int
 ) -> pd.DataFrame:
     """How far each clustered feature has moved, and whether chance could have moved it.
 
@@ -30,7 +31,8 @@ def measure(
     Args:
         before: the look the segments were fitted on.
         now: the later look.
-        scaling: of the saved model.
+        scaling: of the saved model. Of a nominal column every answer drifts on its own; answers that latent classes
+            take as codes are measured as the yes/no, ordinal and nominal numbers that they are elsewhere.
         floor: smallest distance that matters; with many customers everything is significant.
         level: of Holm's family over all features.
         permutations: at least; more are made where the level asks for a smaller p.
@@ -47,7 +49,9 @@ def measure(
         raise DataError("no customers in one of the looks; drift needs both")
     rng = np.random.default_rng([seed, 72])
     # Holm's first step needs a p that so few permutations could not reach
-    permutations = max(permutations, math.ceil(len(scaling.features) / level))
+    if isinstance(scaling, Encoding):
+        scaling = replace(scaling, as_codes=False)
+    permutations = max(permutations, math.ceil(len(scaling.columns) / level))
     old, new = (_values(look, scaling) for look in (before, now))
     both = old.index.intersection(new.index)
     alone = np.concatenate([old.drop(both).to_numpy(), new.drop(both).to_numpy()])
@@ -64,7 +68,7 @@ def measure(
     holm = multipletests(p, method="holm")[1]
     return pd.DataFrame(
         {
-            "feature": scaling.features,
+            "feature": scaling.columns,
             "shift": new.to_numpy().mean(axis=0) - old.to_numpy().mean(axis=0),
             "distance": distances[0],
             "psi": [psi(old[i].to_numpy(), new[i].to_numpy()) for i in old.columns],
@@ -77,7 +81,7 @@ def measure(
     )
 
 
-def _values(look: Look, scaling: Scaling) -> pd.DataFrame:
+def _values(look: Look, scaling: Encoder) -> pd.DataFrame:
     table = look.features.sort_values("customer_id", ignore_index=True)
     if len(table) > MAX_ROWS:
         # by a hash of the id, so that both looks keep the same customers and pairs stay pairs

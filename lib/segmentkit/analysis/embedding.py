@@ -9,7 +9,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from segmentkit.analysis.clustering import Scaled
-from segmentkit.analysis.stability import sample_rows
+from segmentkit.analysis.stability import sample_rows, solid
 
 TRUST_ROWS = 2_000
 NEIGHBOURS = 15
@@ -40,7 +40,7 @@ def embed(scaled: Scaled, *, max_rows: int, seed: int) -> CustomerMap:
     from umap import UMAP
 
     rows = sample_rows(len(scaled.values), max_rows, seed)
-    values = scaled.values[rows]
+    values = solid(scaled.values)[rows]
     neighbours = min(NEIGHBOURS, len(values) - 1)
     distances, nearest = NearestNeighbors(n_neighbors=neighbours).fit(values).kneighbors(values)
     with warnings.catch_warnings():

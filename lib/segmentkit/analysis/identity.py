@@ -65,7 +65,8 @@ def carry(
     if not returning.any():  # another market: nobody is known, so everybody counts
         returning[:] = True
     overlap = _overlap(old[returning], now[returning])
-    pairs = match(overlap)
+    # whoever is in no group is no group: the rest is followed by the rest alone
+    pairs = match(overlap[(overlap["old_key"] == known.rest) == (overlap["new_key"] == model.rest)])
     used = {*known.keys, *known.retired}
     unused = (key_letter(index) for index in count() if key_letter(index) not in used)
     keys = tuple(pairs.get(key) or next(unused) for key in model.keys)
@@ -74,8 +75,10 @@ def carry(
     overlap = overlap.assign(new_key=overlap["new_key"].map(renamed))
     now = now.assign(segment_key=now["segment_key"].map(renamed))
     fates = _fates(overlap, old, now, then.reindex(known.keys, fill_value=0), returning)
-    order = sorted(range(len(keys)), key=lambda index: (len(keys[index]), keys[index]))
-    model = replace(model, keys=tuple(keys[i] for i in order), centroids=model.centroids[order], retired=retired)
+    last = renamed.get(model.rest or "")
+    order = sorted(range(len(keys)), key=lambda index: (keys[index] == last, len(keys[index]), keys[index]))
+    method = model.method.reordered(order)
+    model = replace(model, keys=tuple(keys[i] for i in order), method=method, retired=retired)
     return Carried(model, fates)
 
 

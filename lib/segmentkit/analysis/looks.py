@@ -1,7 +1,7 @@
 """Looks: the customers as two runs saw them, or as two halves of one set of days would have."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import ibis
@@ -10,6 +10,7 @@ import pandas as pd
 from segmentkit.analysis import clustering
 from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.features import Window, build
+from segmentkit.analysis.rules import Beside
 from segmentkit.errors import DataError, ParameterError
 
 
@@ -39,6 +40,10 @@ class Look:
             raise DataError(f"{self.label}: features and segments hold different customers; build both from one run")
         return joined.rename(columns={"monetary": "sales"})
 
+    def joined(self, beside: Beside) -> "Look":
+        """The same look, its features joined with what is known beside them."""
+        return replace(self, features=beside.join(self.features, self.seen.as_of))
+
     @property
     def days(self) -> str:
         """The days in words; the end is the last day looked at."""
@@ -46,8 +51,10 @@ class Look:
 
 
 def look(label: str, start: date, as_of: date, table: Callable[[str], pd.DataFrame]) -> Look:
-    """The look of a run whose tables ``table`` gives by name."""
-    return Look(label, Window(start, as_of), table("features"), table("segments"))
+    """The look of a run whose tables ``table`` gives by name, at those whom it gave a segment."""
+    features, segments = table("features"), table("segments")
+    known = features["customer_id"].isin(segments["customer_id"])
+    return Look(label, Window(start, as_of), features[known], segments)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,12 @@ class Compared:
     sentence: str
 
 
+def table_of(transactions: ibis.Table, seen: Window, beside: Beside | None, categories: int) -> pd.DataFrame:
+    """Features of a window, with whatever is known beside them."""
+    features = build(transactions, seen, categories=categories)
+    return beside.join(features, seen.as_of) if beside else features
+
+
 def compare(
     transactions: ibis.Table,
     past: Look | None,
@@ -80,6 +93,7 @@ def compare(
     categories: int,
     starts: int,
     seed: int,
+    beside: Beside | None = None,
 ) -> Compared:
     """Compare with the earlier run where it knows any of these customers, else rehearse inside these data.
 
@@ -91,7 +105,12 @@ def compare(
         categories: of the feature table.
         starts: k-means starts of a rehearsal.
         seed: of a rehearsal.
+        beside: attributes and contacts, where the segmentation needs them; features of both looks are joined with
+            them as of the day after each.
     """
+    if beside:
+        now = now.joined(beside)
+        past = past.joined(beside) if past else None
     if past and set(past.features["customer_id"]) & set(now.features["customer_id"]):
         if past.seen == now.seen:
             told = f"A restatement: {past.label} and {now.label} look at the same days, {now.days}; the data changed."
@@ -102,7 +121,7 @@ def compare(
         return Compared("month", past, now, model, f"{past.label} ({past.days}) against {now.label} ({now.days}).")
     why = f"{past.label} knows none of these customers" if past else "There is no earlier run to compare with"
     try:
-        before, later, fitted = _rehearse(transactions, now.seen, model, categories, starts, seed)
+        before, later, fitted = _rehearse(transactions, now, model, beside, categories, starts, seed)
         if not set(before.features["customer_id"]) & set(later.features["customer_id"]):
             raise DataError("nobody bought in both halves")
     except (DataError, ParameterError) as error:  # a feature of the whole may be missing in a half
@@ -118,15 +137,21 @@ def compare(
 
 
 def _rehearse(
-    transactions: ibis.Table, seen: Window, model: Segmentation, categories: int, starts: int, seed: int
+    transactions: ibis.Table,
+    now: Look,
+    model: Segmentation,
+    beside: Beside | None,
+    categories: int,
+    starts: int,
+    seed: int,
 ) -> tuple[Look, Look, Segmentation]:
     """Segments from the first half of the days, applied to the second half."""
-    half = seen.days // 2
-    middle = seen.as_of - timedelta(days=half)
-    first, second = Window(middle - timedelta(days=half), middle), Window(middle, seen.as_of)
-    tables = [build(transactions, one, categories=categories) for one in (first, second)]
-    scaled = clustering.scale(tables[0], model.scaling.features)
-    fitted = clustering.segment(tables[0], scaled, len(model.keys), starts=starts, seed=seed)
+    half = now.seen.days // 2
+    middle = now.seen.as_of - timedelta(days=half)
+    first, second = Window(middle - timedelta(days=half), middle), Window(middle, now.seen.as_of)
+    tables = [table_of(transactions, one, beside, categories) for one in (first, second)]
+    tables = [table[table["customer_id"].isin(now.segments["customer_id"])] for table in tables]
+    fitted = clustering.again(model, tables[0], starts=starts, seed=seed)
     looks = [
         Look(label, window, table, fitted.assign(table))
         for label, window, table in zip(("first half", "second half"), (first, second), tables, strict=True)

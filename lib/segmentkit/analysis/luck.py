@@ -4,14 +4,17 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from segmentkit.analysis.features import Window, build
-from segmentkit.analysis.looks import Compared
+from segmentkit.analysis.features import Window
+from segmentkit.analysis.looks import Compared, table_of
+from segmentkit.analysis.rules import Beside
 
 MOST_CUSTOMERS = 20_000
 DAY_SECONDS = 86_400
 
 
-def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed: int) -> tuple[int, int] | None:
+def simulate(
+    transactions: ibis.Table, pair: Compared, *, categories: int, seed: int, beside: Beside | None = None
+) -> tuple[int, int] | None:
     """Customers whom luck alone would put into another segment, of those in both looks.
 
     All days of the two looks are simulated once, and both looks are taken again. The days are cut into stretches as
@@ -24,6 +27,7 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
         pair: the two looks; its segmentation assigns.
         categories: of the feature table.
         seed: the same seed gives the same answer.
+        beside: attributes and contacts, where the segmentation needs them; these are not simulated.
 
     Returns:
         Customers moved, and customers simulated (at most 20,000, those with an order in both looks); none of either
@@ -49,11 +53,10 @@ def simulate(transactions: ibis.Table, pair: Compared, *, categories: int, seed:
     table = _rebuilt(lines, _simulated(orders, max(fresh, now.days // 12), days, rng))
     short = first - before.start  # what is missing of the first look is left out of the second as well
     windows = (Window(first, before.as_of), Window(now.start + short, now.as_of))
-    names = list(pair.model.scaling.features)
-    looks = [build(table, one, categories=categories).set_index("customer_id") for one in windows]
-    if any(name not in one for name in names for one in looks):
+    looks = [table_of(table, one, beside, categories).set_index("customer_id") for one in windows]
+    if any(name not in one for name in pair.model.scaling.features for one in looks):
         return 0, 0
-    looks = [one.dropna(subset=names) for one in looks]  # whoever drew only a return has no share of anything
+    looks = [pair.model.complete(one) for one in looks]  # whoever drew only a return has no share of anything
     known = sorted(set(looks[0].index) & set(looks[1].index))
     keys = [pair.model.assign(one.loc[known].reset_index())["segment_key"] for one in looks]
     return int((keys[0] != keys[1]).sum()), len(known)

@@ -10,10 +10,11 @@ from scipy.optimize import linear_sum_assignment
 
 from segmentkit.analysis import choosing, clustering, profiles
 from segmentkit.analysis.clustering import Scaled, Segmentation
-from segmentkit.errors import DataError
+from segmentkit.errors import DataError, ParameterError
 
 # half a standard deviation, as for a marker: farther apart, two segments are not the same kind of customers
 ALIGNED = 0.5
+POOLABLE = ("kmeans", "mixture", "ward")
 
 
 def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -26,14 +27,21 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
     Args:
         features: feature table of each market.
         settings: ``features, k_min, k_max, own_k, starts, bootstrap_pairs, stability_floor, size_floor_share,
-            size_floor, stability_max_rows, seed`` and ``workers``.
+            size_floor, stability_max_rows, seed`` and ``workers``; ``method`` where it is not k-means.
 
     Returns:
         For each market the content of ``model.json``: common keys, centroids and names, its own scaling.
 
     Raises:
         DataError: fewer than two markets.
+        ParameterError: a method that one fit for several markets makes no sense for.
     """
+    method = settings.get("method", "kmeans")
+    if method not in POOLABLE:
+        raise ParameterError(
+            f"method == {method!r}; one fit for all markets takes {', '.join(POOLABLE)}: rules and dense groups would "
+            "mean another place in each market; fit every market on its own"
+        )
     if len(features) < 2:
         raise DataError(f"{len(features)} markets have features; a pooled fit needs two or more")
     names, s = list(settings["features"]), settings
@@ -49,8 +57,8 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
     floors = {name: s[name] for name in ("stability_floor", "size_floor_share", "size_floor")}
     choice = choosing.choose_k(evidence, own_k=s["own_k"], **floors)
     worth = pd.DataFrame({"customer_id": ids, "monetary": _relative_sales(features)})
-    common = clustering.segment(worth, everybody, choice.k, **effort)
-    keys = np.asarray(common.keys, dtype=object)[clustering.nearest(values, common.centroids)[0]]
+    common = clustering.segment(worth, everybody, choice.k, method=method, **effort)
+    keys = np.asarray(common.keys, dtype=object)[common.method.labels(values)[0]]
     table = pd.DataFrame(values, columns=names).assign(customer_id=ids)
     segments = pd.DataFrame({"customer_id": ids, "segment_key": keys})
     named = profiles.names(profiles.profile(table, segments), names)
@@ -67,7 +75,8 @@ def align(models: Mapping[str, Segmentation], shared_keys: bool) -> pd.DataFrame
     """Which segment of each market corresponds to which of the first market.
 
     Where all markets share one segmentation the key says it. Otherwise centroids are compared, each in standard
-    deviations of its own market (Hungarian on the mean distance a feature); half a standard deviation is the most.
+    deviations of its own market (Hungarian on the mean distance a feature); half a standard deviation is the most, and
+    the rest, whoever is in no group, has no partner but a rest.
 
     Args:
         models: segmentation of each market; the first is the yardstick.
@@ -88,10 +97,11 @@ def align(models: Mapping[str, Segmentation], shared_keys: bool) -> pd.DataFrame
 
 
 def _nearest(anchor: Segmentation, model: Segmentation) -> Sequence[tuple[str | None, float | None]]:
-    if anchor.scaling.features != model.scaling.features:
+    if anchor.scaling.columns != model.scaling.columns:
         return [(None, None)] * len(anchor.keys)
     gaps = anchor.centroids[:, None, :] - model.centroids[None, :, :]
-    apart = np.sqrt((gaps**2).mean(axis=2))
+    rests = [np.array([key == one.rest for key in one.keys]) for one in (anchor, model)]
+    apart = np.where(rests[0][:, None] == rests[1], np.sqrt((gaps**2).mean(axis=2)), np.inf)
     found: list[tuple[str | None, float | None]] = [(None, float(row.min())) for row in apart]
     # whoever is too far has no partner anyhow, and must not cost another one his twin
     for row, column in zip(*linear_sum_assignment(np.where(apart <= ALIGNED, apart, 1e6)), strict=True):

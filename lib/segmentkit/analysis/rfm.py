@@ -72,6 +72,31 @@ def classify(features: pd.DataFrame, bins: int = 5) -> pd.DataFrame:
     return table
 
 
+def conditions(features: pd.DataFrame, bins: int = 5) -> dict[str, str]:
+    """The classes as SQL conditions, cut points included, so that they hold for new customers as well.
+
+    Returns:
+        Class to condition, in the order in which they are tried; the last takes whoever is left.
+    """
+    if missing := [name for name in ("recency_days", "frequency", "monetary") if features[name].isna().any()]:
+        raise DataError(f"{', '.join(missing)} is missing for some customers; classes need what all have")
+    scores = {}
+    for name in ("recency_days", "frequency", "monetary"):
+        cuts = quantile_cuts(features[name], bins)
+        scores[name] = " + ".join(f"CAST({name} > {sql_number(cut)} AS INT)" for cut in cuts)
+    to_five = sql_number(4 / (bins - 1))
+    recency = f"1 + ({bins} - ({scores['recency_days']}) - 1) * {to_five}"
+    value = f"1 + ((({scores['frequency']}) + ({scores['monetary']}) + 2) / 2 - 1) * {to_five}"
+    met = {name: f"{recency} BETWEEN {r[0]} AND {r[1]} AND {value} BETWEEN {v[0]} AND {v[1]}" for name, r, v in CLASSES}
+    return met | {CLASSES[-1][0]: "true"}
+
+
+def sql_number(value: float) -> str:
+    """A number that SQL reads as exactly this double, not as a decimal."""
+    text = repr(float(value))
+    return text if "e" in text else f"{text}e0"
+
+
 def class_summary(classes: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     """Customers, sales and medians per RFM class, in the order of the rules, empty classes included."""
     joined = classes[["customer_id", "rfm_class"]].merge(features, on="customer_id", validate="1:1")

@@ -3,7 +3,6 @@
 Whatever comes from here is simulated and says so wherever it is shown.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from segmentkit.analysis.campaigns import Campaign, frozen_segments, spend
+from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.experiments import sample_ratio
 from segmentkit.analysis.features import Window
 from segmentkit.analysis.outcomes import Outcomes
 from segmentkit.analysis.randomised import Test, read
+from segmentkit.analysis.rules import Beside
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,7 @@ def demo_test(
     transactions: ibis.Table,
     seen: Window,
     days: int,
-    names: Sequence[str],
-    k: int,
+    like: Segmentation,
     *,
     lift: float,
     margin_rate: float,
@@ -196,6 +196,7 @@ def demo_test(
     starts: int,
     seed: int,
     confidence: float,
+    beside: Beside | None = None,
 ) -> Test:
     """A simulated test on the last days of real purchases, read by the same code as a real one.
 
@@ -203,18 +204,18 @@ def demo_test(
         transactions: the demo's purchases.
         seen: the data's window.
         days: length of the test; segments are frozen before it.
-        names: features that are clustered.
-        k: segments.
+        like: the segmentation whose features, method and number of segments are fitted to the days before.
         lift: planted extra sales as a share of a reached customer's own.
         margin_rate: assumed margin.
         cost: assumed cost of a contact.
         starts: k-means starts.
         seed: of segments and lottery.
         confidence: of the intervals.
+        beside: attributes and contacts, where ``like`` needs them.
     """
     end = seen.as_of - timedelta(days=1)
     campaign = Campaign("in the simulation", seen.as_of - timedelta(days=days), end, "simulated")
-    frozen = frozen_segments(transactions, campaign, seen.start, names, k, starts=starts, seed=seed)
+    frozen = frozen_segments(transactions, campaign, seen.start, like, starts=starts, seed=seed, beside=beside)
     spent = spend(transactions, campaign.during, frozen["customer_id"])[["customer_id", "sales", "orders"]]
     before = spend(transactions, campaign.before, frozen["customer_id"])[["customer_id", "sales"]]
     drawn = simulate_test(spent, frozen, lift=lift, margin_rate=margin_rate, cost=cost, seed=seed)

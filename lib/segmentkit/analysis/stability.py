@@ -5,18 +5,19 @@ says how far the two agree (Dolnicar and Leisch 2010, as in R's flexclust). Per 
 of the best Jaccard match says whether that segment is found again (Hennig 2007).
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
+from segmentkit.analysis import methods, resampling, rules
 from segmentkit.errors import DataError
 
 SOUND, DOUBTFUL = 0.75, 0.60
+SLOW_ROWS, SLOW_STARTS = 2_000, 2
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,24 @@ class Stability:
 
     @property
     def mean(self) -> float:
-        """Mean adjusted Rand index over the pairs."""
-        return float(np.mean(self.pairs))
+        """Mean adjusted Rand index over the pairs; 1 for rules, which give the same segments by definition."""
+        return float(np.mean(self.pairs)) if self.pairs else 1.0
+
+
+def most_rows(method: str, max_rows: int) -> int:
+    """Customers at most that stability is measured on: other methods than k-means cost hundreds of times as much."""
+    return max_rows if method == "kmeans" else min(max_rows, SLOW_ROWS)
+
+
+def affordable(method: str, starts: int, pairs: int) -> tuple[int, int]:
+    """Starts and pairs of a method: what is asked for, or a part of it for methods slower than k-means."""
+    return (starts, pairs) if method == "kmeans" else (min(starts, SLOW_STARTS), max(4, pairs // 4))
+
+
+def solid(values: np.ndarray) -> np.ndarray:
+    """Values with each gap filled by its column's median; only answers as latent classes take them have gaps."""
+    filled: np.ndarray = np.where(np.isnan(values), np.nanmedian(values, axis=0), values)
+    return filled
 
 
 def sample_rows(rows: int, max_rows: int, seed: int) -> np.ndarray:
@@ -49,7 +66,15 @@ def sample_rows(rows: int, max_rows: int, seed: int) -> np.ndarray:
 
 
 def measure(
-    values: np.ndarray, labels: np.ndarray, k: int, *, starts: int, pairs: int, seed: int, workers: int = 1
+    values: np.ndarray,
+    labels: np.ndarray,
+    k: int,
+    *,
+    starts: int,
+    pairs: int,
+    seed: int,
+    workers: int = 1,
+    method: str = "kmeans",
 ) -> Stability:
     """Stability of a solution, globally and per segment.
 
@@ -57,118 +82,81 @@ def measure(
         values: customers by features, scaled.
         labels: the solution, 0 to k-1.
         k: segments.
-        starts: k-means starts of every fit.
+        starts: starts of every fit.
         pairs: pairs of bootstrap samples; pair i draws the same customers for every k.
         seed: the same seed gives the same answer, whatever the number of workers.
         workers: processes.
+        method: way to segment, as in ``methods.fit``.
     """
-    tasks = (delayed(_one_pair)(values, labels, k, starts, seed, pair) for pair in range(pairs))
-    found = Parallel(n_jobs=workers)(tasks) if workers > 1 else [task[0](*task[1]) for task in tasks]
+    if method in rules.KINDS:
+        return Stability(k, (), (1.0,) * k, len(values))
+    starts, pairs = affordable(method, starts, pairs)
+    tasks = (delayed(one_pair)(values, labels, k, starts, seed, pair, method) for pair in range(pairs))
+    found = run(tasks, workers)
     rand = tuple(pair_rand for pair_rand, _ in found)
     jaccard = np.mean([row for _, rows in found for row in rows], axis=0)
     return Stability(k, rand, tuple(float(j) for j in jaccard), len(values))
 
 
-def _one_pair(
-    values: np.ndarray, labels: np.ndarray, k: int, starts: int, seed: int, pair: int
+def run(tasks: Iterable[Any], workers: int) -> list[Any]:
+    """Delayed calls, in order, in so many processes."""
+    return list(Parallel(n_jobs=workers)(tasks)) if workers > 1 else [task[0](*task[1]) for task in tasks]
+
+
+def one_pair(
+    values: np.ndarray, labels: np.ndarray, k: int, starts: int, seed: int, pair: int, method: str
 ) -> tuple[float, list[np.ndarray]]:
-    with threadpool_limits(limits=1):
-        rng = np.random.default_rng([seed, pair])
-        found = [_refit(values, rng.integers(0, len(values), len(values)), k, starts, seed) for _ in range(2)]
-    return float(adjusted_rand_score(*found)), [best_jaccard(labels, again, k) for again in found]
+    """Agreement of one pair of bootstrap samples, and the best Jaccard of each segment in both; shape (k,) each."""
+    rng = np.random.default_rng([seed, pair])
+    samples = [rng.integers(0, len(values), len(values)) for _ in range(2)]
+    found = [refit(values, rows, k, starts, [seed, pair, i], method) for i, rows in enumerate(samples)]
+    if found[0] is None or found[1] is None:  # no groups found in a sample: it agrees with nothing
+        return 0.0, [np.zeros(k) if again is None else best_jaccard(labels, again, k) for again in found]
+    return agreement(found[0], found[1]), [best_jaccard(labels, again, k) for again in found if again is not None]
 
 
-def _refit(values: np.ndarray, rows: np.ndarray, k: int, starts: int, seed: int) -> np.ndarray:
-    model = KMeans(n_clusters=k, n_init=starts, random_state=seed).fit(values[rows])
-    again: np.ndarray = model.predict(values)
-    return again
+def refit(
+    values: np.ndarray, rows: np.ndarray, k: int, starts: int, seed: Sequence[int], method: str = "kmeans"
+) -> np.ndarray | None:
+    """Labels of all customers from a fit to a sample with repeats; its starts owe nothing to any other fit.
+
+    None where the method finds no groups in the sample.
+    """
+    if method == "kmeans":
+        centres = resampling.fit(values, rows, k, starts, np.random.default_rng([*seed, 1]))
+        return resampling.assign(values, centres)
+    own_seed = int(np.random.default_rng([*seed, 1]).integers(2**31))
+    try:
+        with threadpool_limits(limits=1):
+            return methods.fit(values[rows], k, method=method, starts=starts, seed=own_seed).labels(values)[0]
+    except DataError:
+        return None
+
+
+def agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Adjusted Rand index of two labellings (Hubert and Arabie 1985): 1 is the same, 0 is chance."""
+    both = crossed(one, other)
+    inside, n = (both * (both - 1)).sum() / 2, len(one) * (len(one) - 1) / 2
+    rows, columns = ((m * (m - 1)).sum() / 2 for m in (both.sum(axis=1), both.sum(axis=0)))
+    expected, most = rows * columns / n, (rows + columns) / 2
+    return 1.0 if most == expected else float((inside - expected) / (most - expected))
+
+
+def crossed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How many customers carry each pair of labels; shape (labels of one, labels of other)."""
+    wide = int(other.max()) + 1
+    counts = np.bincount(one.astype("int64") * wide + other, minlength=(int(one.max()) + 1) * wide)
+    return counts.reshape(-1, wide).astype(float)
 
 
 def best_jaccard(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:
     """Best Jaccard match of each segment of ``labels`` among the segments of ``again``; shape (k,)."""
     both = np.zeros((k, int(again.max()) + 1))
-    np.add.at(both, (labels, again), 1)
+    counted = crossed(labels, again)
+    both[: len(counted)] = counted
     union = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
     best: np.ndarray = (both / np.maximum(union, 1)).max(axis=1)
     return best
-
-
-@dataclass(frozen=True)
-class NullTest:
-    """The same pipeline on copies of the data in which the columns are unrelated.
-
-    Attributes:
-        stability: mean adjusted Rand of the data, from the same pairs and starts as the copies.
-        copies: mean adjusted Rand of each copy.
-        p: (1 + copies at least as stable) / (1 + copies).
-    """
-
-    stability: float
-    copies: tuple[float, ...]
-    p: float
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Where 95 % of the copies lie."""
-        low, high = np.quantile(self.copies, [0.025, 0.975])
-        return float(low), float(high)
-
-
-def independence_null(
-    values: np.ndarray, k: int, *, copies: int, starts: int, pairs: int, seed: int, workers: int = 1
-) -> NullTest:
-    """Compare the stability with that of copies whose columns are permuted one by one.
-
-    Beating it means that the columns are related, no more: one elongated cloud beats it too.
-    """
-    tasks = (delayed(_one_copy)(values, k, starts, pairs, seed, copy) for copy in range(copies + 1))
-    found = Parallel(n_jobs=workers)(tasks) if workers > 1 else [task[0](*task[1]) for task in tasks]
-    data, null = found[0], found[1:]
-    p = (1 + sum(one >= data for one in null)) / (1 + copies)
-    return NullTest(data, tuple(null), p)
-
-
-def _one_copy(values: np.ndarray, k: int, starts: int, pairs: int, seed: int, copy: int) -> float:
-    if copy:
-        rng = np.random.default_rng([seed, 10_000 + copy])
-        values = np.column_stack([rng.permutation(column) for column in values.T])
-    unused = np.zeros(len(values), dtype=int)
-    return float(np.mean([_one_pair(values, unused, k, starts, seed, pair)[0] for pair in range(pairs)]))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Plain words for how far the segments can be trusted, and the clause that decided.
-
-    Attributes:
-        word: ``repeatable cut`` or ``managerial cut``.
-        marketer: the same for page one.
-        reason: the clause, with its figures.
-    """
-
-    word: str
-    marketer: str
-    reason: str
-
-
-def judge(measured: Stability, null: NullTest, *, stability_floor: float = 0.70, level: float = 0.05) -> Verdict:
-    """A repeatable cut is stable and beats the independence null; anything else is a managerial cut.
-
-    Neither says that the groups exist in the market: that needs a comparison with one undivided population.
-    """
-    if not measured.pairs:
-        raise DataError("no bootstrap pairs; set bootstrap_pairs to 1 or more")
-    stable, related = measured.mean >= stability_floor, null.p <= level
-    figures = (
-        f"agreement over {len(measured.pairs)} pairs of bootstrap samples {measured.mean:.2f} (floor "
-        f"{stability_floor:g}); "
-        f"p {null.p:.3g} against {len(null.copies)} copies with unrelated columns"
-    )
-    if stable and related:
-        word, told = ("repeatable cut", "other customers from the same market would give nearly the same groups")
-        return Verdict(word, f"{measured.k} groups, safe to plan on", f"{told}: {figures}.")
-    why = "new customers could shift the borders" if not stable else "unrelated columns give cuts as stable"
-    return Verdict("managerial cut", f"{measured.k} groups, a convenient cut; others are as good", f"{why}: {figures}.")
 
 
 def segment_word(jaccard: float) -> str:
@@ -180,13 +168,10 @@ def segment_word(jaccard: float) -> str:
 
 def sentence(measured: Stability, customers: int) -> str:
     """Global stability in words."""
+    if not measured.pairs:
+        return "Set by rule: the same customer always gets the same segment, so nothing has to be found again."
     return (
         f"{len(measured.pairs)} pairs of bootstrap samples agree to {measured.mean:.2f} on average (adjusted "
         "Rand; from "
         f"{min(measured.pairs):.2f} to {max(measured.pairs):.2f}), on {measured.rows:,} of {customers:,} customers."
     )
-
-
-def null_table(null: NullTest) -> pd.DataFrame:
-    """Stability of the data (copy 0) and of every copy."""
-    return pd.DataFrame({"copy": range(len(null.copies) + 1), "stability": [null.stability, *null.copies]})

@@ -12,9 +12,10 @@ from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
 from segmentkit.analysis.clustering import Segmentation
-from segmentkit.analysis.features import Window, build, money, until
+from segmentkit.analysis.features import Window, money, until
 from segmentkit.analysis.identity import translate
-from segmentkit.analysis.looks import Look
+from segmentkit.analysis.looks import Look, table_of
+from segmentkit.analysis.rules import Beside
 
 MOST_WEEKS, FEWEST_WEEKS = 13, 6
 MONTH = 28 / 7
@@ -23,14 +24,21 @@ LESSON_COLUMNS = ["campaign_id", "then", "now", "word", "low", "high", "lesson"]
 
 
 def trends(
-    transactions: ibis.Table, data_start: date, seen: Window, model: Segmentation, *, categories: int, confidence: float
+    transactions: ibis.Table,
+    data_start: date,
+    seen: Window,
+    model: Segmentation,
+    *,
+    categories: int,
+    confidence: float,
+    beside: Beside | None = None,
 ) -> pd.DataFrame:
     """Weekly sales per customer of each segment, as it stood before those weeks began.
 
     The segments are frozen by the saved model on a window just as long, which ends where the weeks begin; there are as
     many weeks, up to 13, as the data leave room for. The slope is by least squares; its standard error is the larger of
     the plain one and Newey and West's with one lag, which alone is too small with so few weeks. The word goes by Holm
-    over the segments.
+    over the segments. ``beside`` has attributes and contacts, where the segmentation needs them.
 
     Returns:
         ``segment_key, customers, weeks, per_week, trend, low, high, p_holm, word``; ``per_week`` is money per customer,
@@ -41,11 +49,10 @@ def trends(
     if weeks < FEWEST_WEEKS:
         return pd.DataFrame(columns=TREND_COLUMNS)
     begin = seen.as_of - timedelta(days=7 * weeks)
-    before = build(transactions, Window(begin - timedelta(days=seen.days), begin), categories=categories)
-    names = list(model.scaling.features)
-    if any(name not in before for name in names):
+    before = table_of(transactions, Window(begin - timedelta(days=seen.days), begin), beside, categories)
+    if any(name not in before for name in model.scaling.features):
         return pd.DataFrame(columns=TREND_COLUMNS)
-    frozen = model.assign(before.dropna(subset=names))
+    frozen = model.assign(model.complete(before))
     lines = until(transactions, Window(begin, seen.as_of))
     week = lines.ordered_at.date().delta(ibis.literal(begin), unit="day") // 7
     sold = lines.group_by("customer_id", week=week).aggregate(sales=money(lines.amount)).execute()

@@ -1,17 +1,20 @@
 """Figures of the segments: evidence for k, sizes, profiles, the map, stability."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from segmentkit.analysis import profiles
 from segmentkit.analysis.choosing import Choice
-from segmentkit.analysis.clustering import Scaled, segment
+from segmentkit.analysis.clustering import Segmentation
 from segmentkit.analysis.embedding import CustomerMap, centre_of_each
-from segmentkit.analysis.stability import DOUBTFUL, SOUND, NullTest
+from segmentkit.analysis.nulls import NullTest
+from segmentkit.analysis.stability import DOUBTFUL, SOUND
+from segmentkit.analysis.verdict import Verdict
 from segmentkit.display import style
 
 
@@ -48,6 +51,7 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
         "analyst": "set by the analyst",
         "most stable": "the most stable; none meets the floors",
         "earlier run": "kept from the earlier run",
+        "the method": "as the method has it",
     }
     told = f"{choice.k} segments, {who[choice.decided_by]}"
     style.title(made, f"{told}; the silhouette alone would take {choice.silhouette_k}")
@@ -114,11 +118,11 @@ def segment_profile(profile: pd.DataFrame, limit: int = 12) -> Figure:
 
 
 def profile_at(
-    customers: pd.DataFrame, scaled: Scaled, k: int, *, starts: int, seed: int, leave_out: Sequence[str] = ()
+    customers: pd.DataFrame, fit: Callable[[int], Segmentation], k: int, *, leave_out: Sequence[str] = ()
 ) -> Figure:
     """The profile plot for any k, for the slider."""
-    segments = segment(customers, scaled, k, starts=starts, seed=seed).assign(customers)
-    profile = profiles.profile(customers, segments, leave_out)
+    model = fit(k)
+    profile = profiles.profile(customers, model.assign(customers), leave_out)
     return segment_profile(profile)
 
 
@@ -178,22 +182,38 @@ def segment_stability(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     return made
 
 
-def null_comparison(null: NullTest, k: int) -> Figure:
-    """Stability of the data against copies whose columns are unrelated."""
-    made, ax = style.figure(3.4)
-    ax.hist(null.copies, bins=min(25, max(5, len(null.copies) // 3)), color=style.COLOURS[5], edgecolor="white")
-    ax.axvline(null.stability, color=style.COLOURS[1], lw=2.2)
-    ax.set_ylim(0, ax.get_ylim()[1] * 1.25)
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    label, place = f"your data: {null.stability:.2f}", (null.stability, ax.get_ylim()[1] * 0.93)
-    ax.annotate(
-        label, place, xytext=(-6, 0), textcoords="offset points", ha="right", va="center", color=style.COLOURS[1]
-    )
-    ax.set(xlabel=f"stability of {k} segments (mean adjusted Rand)", ylabel="copies")
-    ax.set_xlim(min(0.0, *null.copies), 1.02)
-    beaten = int(sum(copy < null.stability for copy in null.copies))
-    style.title(made, f"More stable than {beaten} of {len(null.copies)} copies with unrelated columns (p {null.p:.3g})")
+def null_comparison(unrelated: NullTest, undivided: NullTest, found: Verdict) -> Figure:
+    """The data against copies with unrelated columns, against copies of one population, and their valleys."""
+    made, axes = style.figure(3.9, columns=3)
+    _heap(axes[0], unrelated.copies, unrelated.stability, "unrelated columns", unrelated.p)
+    _heap(axes[1], undivided.copies, undivided.stability, "one population", undivided.p)
+    _heap(axes[2], undivided.depths, undivided.depth or 0.0, "valleys, one population", undivided.depth_p)
+    for ax, word in zip(axes, ("agreement", "agreement", "depth of the shallowest valley"), strict=True):
+        ax.set_xlabel(word)
+    axes[0].set_ylabel("copies")
+    style.title(made, f"{found.word.capitalize()}: {found.marketer}")
     return made
+
+
+def _heap(ax: Axes, copies: Sequence[float], data: float, against: str, p: float) -> None:
+    ax.hist(
+        copies, bins=list(np.linspace(min(0.0, *copies), 1.0, 41)), color=style.COLOURS[5], edgecolor="white", lw=0.4
+    )
+    ax.axvline(data, color=style.COLOURS[1], lw=2.2)
+    ax.set(ylim=(0, ax.get_ylim()[1] * 1.3), title=f"{against}: p {p:.2g}")
+    ax.set_xlim(min(0.0, *copies) - 0.02, 1.05)
+    ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    left = data > 0.5
+    ax.annotate(
+        f"data {data:.2f}",
+        (data, ax.get_ylim()[1] * 0.95),
+        xytext=(-5 if left else 5, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="center",
+        fontsize=9,
+        color=style.COLOURS[1],
+    )
 
 
 def _label(key: str, names: Mapping[str, str]) -> str:

@@ -55,9 +55,9 @@ def _read_table(source: Source, name: str, connection: Any) -> RawTable:
         )
     if empty:
         raise DataError(f"{path.name} has a header and no rows; export it again with a wider date range")
-    wanted = dict(described.columns) | {attribute: attribute for attribute in described.attributes}
-    selected = _select(path, file_table, wanted)
-    return RawTable(selected, unreadable, source.formats(name), described.attributes)
+    as_named = [*described.attributes, *(item.name for item in described.items)]
+    selected = _select(path, file_table, dict(described.columns) | {column: column for column in as_named})
+    return RawTable(selected, unreadable, source.formats(name), described.attributes, described.items)
 
 
 def _joined(source: Source, name: str, connection: Any, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from segmentkit.contracts import TABLES, Formats
+from segmentkit.contracts import ITEM_KINDS, TABLES, Column, Formats
 from segmentkit.errors import ParameterError
 from segmentkit.machinery.paths import project_root
 
@@ -24,7 +24,7 @@ OPTIONAL = ("name", "note", "extracted_on", "panel")
 BASES = ("demographic", "geographic", "psychographic", "behavioural")
 READING = ("delimiter", "encoding", "decimal", "date_format", "timestamps_in")
 DATE_FORMAT = re.compile(r"([^%]|%-?[aAbBcdDfgGHIjmMnpSTuUVwWxXyYzZ%])*")
-TABLE_OPTIONS = ("path", "lookup", "attributes", *READING)
+TABLE_OPTIONS = ("path", "lookup", "attributes", "items", *READING)
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ class TableSource:
     options: dict[str, str] = field(default_factory=dict)
     lookup: tuple[dict[str, str], ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
+    items: tuple[Column, ...] = ()
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TableSource":
+        """Back from plain data."""
+        items = tuple(Column(**{**item, "levels": tuple(item["levels"])}) for item in content.get("items", ()))
+        return cls(**{**content, "lookup": tuple(content["lookup"]), "items": items})
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,11 @@ class Source:
         return self.tables["customers"].attributes if "customers" in self.tables else {}
 
     @property
+    def items(self) -> tuple[Column, ...]:
+        """Questions of the survey, in the order of the source."""
+        return self.tables["survey"].items if "survey" in self.tables else ()
+
+    @property
     def absent(self) -> list[dict[str, str]]:
         """Tables this source does not have, and what each would make possible."""
         purchases = self.tables["transactions"].columns
@@ -107,7 +119,7 @@ class Source:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Source":
         """Back from ``source.json``."""
-        tables = {n: TableSource(**(t | {"lookup": tuple(t["lookup"])})) for n, t in content["tables"].items()}
+        tables = {name: TableSource.from_dict(table) for name, table in content["tables"].items()}
         return cls(content["key"], content["facts"], tables, content["folder"], content.get("rules", {}))
 
 
@@ -231,4 +243,29 @@ def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSo
         options={key: section[key] for key in READING if key in section},
         lookup=tuple([lookup] if isinstance(lookup, dict) else lookup),
         attributes=dict(section.get("attributes", {})),
+        items=_items(path, table, section),
     )
+
+
+def _items(path: Path, table: str, section: Mapping[str, Any]) -> tuple[Column, ...]:
+    """A survey's questions: name to kind, or to kind and levels."""
+    items = section.get("items", {})
+    if (table == "survey") != bool(items) or not isinstance(items, dict):
+        raise ParameterError(f'{path}: [{table}] items == {items!r}; a survey needs [survey.items], q1 = "ordinal"')
+    return tuple(_item(f"{path}: [survey.items] {name}", name, value) for name, value in items.items())
+
+
+def _item(where: str, name: str, value: Any) -> Column:
+    stated = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(stated, dict) or not {"kind"} <= set(stated) <= {"kind", "levels"}:
+        raise ParameterError(
+            f'{where} == {value!r}; write {name} = "ordinal", or {{ kind = "ordinal", levels = [...] }}'
+        )
+    _known(stated["kind"], ITEM_KINDS, f"{where}: kind")
+    if name in TABLES["survey"].names:
+        raise ParameterError(f"{where}: this name is a column of every survey; give the item another name")
+    levels = tuple(map(str, stated.get("levels", ())))
+    few = len(levels) < 2 or len(set(levels)) < len(levels) or (stated["kind"] == "binary" and len(levels) > 2)
+    if "levels" in stated and (few or stated["kind"] in {"numeric", "open"}):
+        raise ParameterError(f"{where}: levels == {list(levels)}; state each once, at least two (no, yes for binary)")
+    return Column(name, stated["kind"], levels=levels)
