@@ -33,12 +33,11 @@ def figures(metrics: dict[str, Any]) -> str:
         f"{'' if seen['first_purchases_observed'] else 'not '}observed ({seen['in_first_month']:,} households "
         "already buy in "
         "the first 31 days), so lifetime value and acquisition cost are refused.",
-        f"- **Segments.** {checked['marketer']}: a {checked['verdict']}. Pairs of bootstrap samples agree to "
-        f"{checked['stability']:.2f}, and p is {checked['null_p']:.2f} against {checked['copies']} copies with "
-        "unrelated "
-        f"columns. The silhouette alone would take {cut['silhouette_k']}. Segment {top['segment_key']}, "
+        f"- **Segments.** {checked['marketer']}. In the method's words {checked['verdict']}: {checked['reason']} The "
+        f"silhouette alone would take {cut['silhouette_k']}. Segment {top['segment_key']}, "
         f"{top['share']:.0%} of "
         f"households, brings {top['share_of_sales']:.0%} of sales.",
+        f"- **Recognised.** {checked['tools'][0]['sentence']}",
         f"- **Campaigns.** {campaigns}: {' / '.join(sorted(verdicts))}. The households they reached spent "
         f"{during} dollars "
         f"more than the others while they ran, and {before} in as many days *before* they began. No ROI is printed. "

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from segmentkit.analysis import campaigns, clustering
+from segmentkit.analysis import campaigns, clustering, encoding
 from segmentkit.analysis.campaigns import Campaign
 from segmentkit.analysis.clustering import Scaling, Segmentation
 from segmentkit.analysis.features import Window, build
@@ -209,6 +209,22 @@ def test_the_same_method_is_fitted_to_the_days_before(method: str) -> None:
     like = clustering.segment(today, clustering.scale(today, NAMES), 3, method=method, starts=3, seed=2)
     found = campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=3, seed=2)
     assert_frame_equal(found, then.assign(features), check_exact=True)
+
+
+def test_segments_of_respondents_are_frozen_for_respondents_only() -> None:
+    asked = np.sort(SHOP.tables["customers"]["customer_id"])[::3]
+    answers = pd.DataFrame(
+        {"customer_id": asked, "bargain": np.arange(len(asked)) % 2, "rating": np.arange(len(asked)) % 5}
+    )
+    nobody = pd.DataFrame({"customer_id": [], "event": [], "at": []})
+    beside = Beside(SHOP.tables["customers"][["customer_id"]], nobody, answers)
+    joined = beside.join(build(PURCHASES, YEAR, categories=0), YEAR.as_of)
+    scaled, _ = encoding.encode(joined, {"bargain": "binary", "rating": "ordinal"}, missing_ceiling=1.0)
+    like = clustering.segment(joined, scaled, 2, starts=2, seed=1)
+    found = campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=2, seed=1, beside=beside)
+    assert set(found["customer_id"]) == set(asked) & set(BEFORE["customer_id"])
+    with pytest.raises(DataError, match="features lack bargain, rating; join what is known beside purchases"):
+        campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=2, seed=1)
 
 
 # --- response rates

@@ -1,4 +1,4 @@
-"""Clustering: what is refused, what must not change the segments, and the rule that chooses their number."""
+"""Clustering: what is refused, what must not change the segments, and a model that is kept."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 from sklearn.metrics import adjusted_rand_score
 
-from segmentkit.analysis import choosing, clustering
+from segmentkit.analysis import clustering, encoding
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.threads import cap_environment
 
@@ -35,12 +35,40 @@ def segmented(features: pd.DataFrame, k: int = 3, starts: int = 5) -> pd.DataFra
 # --- scaling
 
 
+def crowd(customers: int = 1_000, seed: int = 6) -> pd.DataFrame:
+    """One kind of customers: every feature has one hump."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.lognormal(3, 0.5, (customers, 3)), columns=NAMES)
+    return table.assign(customer_id=[f"C{i:04d}" for i in rng.permutation(customers)])
+
+
 def test_scaled_features_have_mean_zero_and_spread_one() -> None:
-    scaled = clustering.scale(customers(), NAMES)
-    assert scaled.values.shape == (180, 3)
+    scaled = clustering.scale(crowd(), NAMES)
+    assert scaled.values.shape == (1_000, 3)
     assert scaled.values.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-10)
     assert scaled.values.std(axis=0) == pytest.approx([1, 1, 1])
     assert scaled.customer_id.is_monotonic_increasing
+
+
+def test_a_feature_with_humps_of_its_own_is_measured_by_the_spread_inside_them() -> None:
+    # in units of its whole spread, noise in other features would hide the groups
+    seldom = np.arange(1_000) % 2 == 0
+    features = crowd()
+    features["frequency"] *= np.where(seldom, 1, 60)
+    scaled = clustering.scale(features, NAMES)
+    humps = seldom[np.argsort(features["customer_id"].to_numpy())]
+    low, high = scaled.values[humps, 1], scaled.values[~humps, 1]
+    assert scaled.values[:, 1].mean() == pytest.approx(0, abs=1e-10)
+    assert np.sqrt((low.var() + high.var()) / 2) == pytest.approx(1, abs=0.01)
+    assert high.mean() - low.mean() > 5, "six times the spread inside, where z-scores would leave two"
+    assert scaled.values[:, [0, 2]].std(axis=0) == pytest.approx([1, 1])
+    assert scaled.scaling.apply(features.sort_values("customer_id")) == pytest.approx(scaled.values, abs=1e-12)
+
+
+def test_only_the_relation_of_the_units_counts() -> None:
+    # a feature that stands alone has nothing to be measured against
+    features = crowd().assign(frequency=lambda table: np.where(np.arange(1_000) % 2, 60, 1) * table["frequency"])
+    assert clustering.scale(features, ["frequency"]).values.std() == pytest.approx(1)
 
 
 def test_the_kept_scaling_gives_the_same_numbers_again() -> None:
@@ -202,119 +230,13 @@ def test_the_larger_floor_counts(customers: int, smallest: int) -> None:
     assert clustering.smallest_allowed(customers, 0.05, 50) == smallest
 
 
-# --- evidence
-
-
-def test_the_evidence_has_a_row_for_every_k_and_repeats_with_the_seed() -> None:
-    scaled = clustering.scale(customers(), NAMES)
-    once = choosing.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
-    again = choosing.score_k_range(scaled, 2, 4, starts=3, pairs=3, max_rows=150, seed=5, workers=1)
-    assert_frame_equal(once, again, check_exact=True)
-    assert once["k"].tolist() == [2, 3, 4]
-    assert once["wss"].is_monotonic_decreasing
-    assert once["rows_used"].tolist() == [150] * 3
-    three = once.set_index("k").loc[3]
-    assert (three["smallest_customers"], three["smallest_share"]) == (60, pytest.approx(1 / 3))
-    assert three["stability"] > 0.99
-    assert three["silhouette"] == once["silhouette"].max()
-
-
-def test_fewer_distinct_customers_than_segments_are_refused() -> None:
-    few = customers().assign(recency_days=[1.0, 2.0, 3.0] * 60)
-    scaled = clustering.scale(few, ["recency_days"])
-    with pytest.raises(DataError, match="only 3 distinct customers for k_max == 5; lower k_max or add features"):
-        choosing.score_k_range(scaled, 2, 5, starts=1, pairs=1, max_rows=100, seed=1)
-
-
-# --- the choice
-
-
-def evidence(worst: list[float], smallest: list[int], stability: list[float], silhouette: list[float]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "k": range(2, 2 + len(worst)),
-            "silhouette": silhouette,
-            "stability": stability,
-            "worst_segment_stability": worst,
-            "smallest_customers": smallest,
-            "smallest_share": [n / 1_000 for n in smallest],
-        }
-    )
-
-
-def choose(table: pd.DataFrame, own_k: tuple[int, ...] = ()) -> choosing.Choice:
-    return choosing.choose_k(table, own_k=own_k, stability_floor=0.75, size_floor_share=0.05, size_floor=60)
-
-
-GOOD = [0.9, 0.9, 0.9, 0.9]
-ROOMY = [400, 300, 200, 100]
-
-
-@pytest.mark.parametrize(
-    ("worst", "smallest", "stability", "k", "decided_by", "rule_k"),
-    [
-        pytest.param(GOOD, ROOMY, GOOD, 5, "rule", 5, id="all meet the floors"),
-        pytest.param([0.9, 0.8, 0.75, 0.7], ROOMY, GOOD, 4, "rule", 4, id="the floor itself is met"),
-        pytest.param([0.9, 0.7, 0.9, 0.9], ROOMY, GOOD, 2, "rule", 2, id="a gap ends the search"),
-        pytest.param(GOOD, [400, 300, 59, 100], GOOD, 3, "rule", 3, id="too few customers"),
-        pytest.param([0.7, 0.9, 0.9, 0.9], ROOMY, [0.6, 0.8, 0.7, 0.5], 3, "most stable", None, id="the first fails"),
-        pytest.param([0.1] * 4, ROOMY, [0.6, 0.5, 0.7, 0.5], 4, "most stable", None, id="none meets the floors"),
-        pytest.param(GOOD, [49] * 4, [0.6, 0.9, 0.7, 0.5], 3, "most stable", None, id="all too small a share"),
-    ],
-)
-def test_the_largest_unbroken_k_is_chosen(
-    worst: list[float], smallest: list[int], stability: list[float], k: int, decided_by: str, rule_k: int | None
-) -> None:
-    choice = choose(evidence(worst, smallest, stability, [0.5, 0.4, 0.3, 0.2]))
-    assert (choice.k, choice.decided_by, choice.rule_k, choice.silhouette_k) == (k, decided_by, rule_k, 2)
-    assert choice.sentence.endswith(" The silhouette alone would take 2.")
-    if rule_k:
-        assert choice.sentence.startswith(f"{k} segments: the most that, like every smaller number tried, keep every")
-        assert f"(its weakest segment: {worst[k - 2]:.2f})" in choice.sentence
-    else:
-        assert choice.sentence.startswith("No number of segments keeps every segment at Jaccard 0.75 or more")
-        assert f"; {k} is the most stable of those tried ({max(stability):.2f})" in choice.sentence
-
-
-def test_the_silhouettes_favourite_is_named_and_does_not_decide() -> None:
-    choice = choose(evidence(GOOD, ROOMY, GOOD, [0.2, 0.8, 0.3, 0.1]))
-    assert (choice.k, choice.silhouette_k) == (5, 3)
-    assert "The silhouette alone would take 3." in choice.sentence
-
-
-def test_the_sentence_states_the_floor_in_customers_too() -> None:
-    # needs: `floors` in choose_k to name size_floor, the clause that decided here (5 % would be 50 customers)
-    choice = choose(evidence(GOOD, [400, 55, 55, 55], GOOD, GOOD))
-    assert choice.k == 2
-    assert "60 customers" in choice.sentence
-
-
-def test_the_analysts_own_k_overrides_and_the_rules_answer_is_told() -> None:
-    table = evidence([0.9, 0.7, 0.9, 0.9], ROOMY, GOOD, GOOD)
-    choice = choose(table, own_k=(4,))
-    assert (choice.k, choice.decided_by, choice.rule_k) == (4, "analyst", 2)
-    assert choice.sentence.startswith("4 segments, set by the analyst; the rule says 2.")
-    none = choose(evidence([0.1] * 4, ROOMY, GOOD, GOOD), own_k=(4,))
-    assert "the rule finds none that meets the floors" in none.sentence
-
-
-@pytest.mark.parametrize("own_k", [(6,), (1,), (3, 4)])
-def test_an_own_k_that_was_not_tried_is_refused(own_k: tuple[int, ...]) -> None:
-    message = rf"own_k == \[{', '.join(map(str, own_k))}\]; it must be one number from 2 to 5, or empty"
-    with pytest.raises(ParameterError, match=message):
-        choose(evidence(GOOD, ROOMY, GOOD, GOOD), own_k=own_k)
-
-
-def test_a_peak_of_stability_is_taken_before_a_larger_k_that_meets_the_floors() -> None:
-    def evidence(stability: list[float]) -> pd.DataFrame:
-        ks = range(2, 2 + len(stability))
-        steady = {"worst_segment_stability": 0.9, "smallest_share": 0.1, "smallest_customers": 200, "silhouette": 0.5}
-        return pd.DataFrame([{"k": k, "stability": value} | steady for k, value in zip(ks, stability, strict=True)])
-
-    floors = {"stability_floor": 0.75, "size_floor_share": 0.05, "size_floor": 50}
-    peaked = choosing.choose_k(evidence([0.99, 0.88, 0.99, 0.95, 0.86]), **floors)
-    assert peaked.k == 4
-    assert "stability peaks there (0.99, against 0.88 and 0.95 beside it)" in peaked.sentence
-    assert choosing.choose_k(evidence([0.94, 0.91, 0.90, 0.80, 0.79]), **floors).k == 6
-    # a bump within the noise of the bootstrap is no peak, and the last k tried has no right-hand neighbour
-    assert choosing.choose_k(evidence([0.90, 0.885, 0.90, 0.885, 0.93]), **floors).k == 6
+def test_a_model_is_applied_to_those_whose_features_are_all_known_or_who_gave_any_answer() -> None:
+    features = customers()
+    model = clustering.segment(features, clustering.scale(features, NAMES), 3, starts=2, seed=7)
+    features.loc[:4, "monetary"] = np.nan
+    assert model.complete(features)["customer_id"].tolist() == features["customer_id"].tolist()[5:]
+    answers = pd.DataFrame({"a": [1.0, 0.0, np.nan] * 60, "b": [0.0, np.nan, np.nan] * 60})
+    answers.insert(0, "customer_id", features["customer_id"])
+    scaled, _ = encoding.encode(answers, {"a": "binary", "b": "binary"}, levels={"b": [0, 1]}, missing_ceiling=1.0)
+    asked = clustering.segment(answers, scaled, 2, starts=2, seed=7)
+    assert asked.complete(answers)["customer_id"].tolist() == answers["customer_id"][answers["a"].notna()].tolist()

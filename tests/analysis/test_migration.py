@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from segmentkit.analysis import clustering, looks, luck, migration, trends
+from segmentkit.analysis import clustering, encoding, looks, luck, migration, trends
 from segmentkit.analysis.features import Window, build
 from segmentkit.analysis.looks import Compared, Look
 from segmentkit.analysis.methods import KMeans
@@ -574,3 +574,26 @@ def test_rules_about_attributes_are_rehearsed_frozen_and_simulated_with_what_is_
     assert without.kind == "none"
     assert "rule 'Northern'" in without.sentence
     assert "cannot be read" in without.sentence
+
+
+def test_segments_of_respondents_are_compared_among_respondents() -> None:
+    transactions, seen, rng = table(purchases(400, 0.08, 360, seed=3)), days(0, 360), np.random.default_rng(5)
+    asked = [f"C{n:04d}" for n in range(0, 400, 2)]
+    answers = pd.DataFrame(
+        {"customer_id": asked, "bargain": rng.integers(0, 2, 200), "organic": rng.integers(0, 2, 200)}
+    )
+    nobody = pd.DataFrame({"customer_id": [], "event": [], "at": []})
+    beside = Beside(pd.DataFrame({"customer_id": asked}), nobody, answers)
+    features = build(transactions, seen)
+    joined = beside.join(features, seen.as_of)
+    scaled, _ = encoding.encode(joined, {"bargain": "binary", "organic": "binary"})
+    model = clustering.segment(joined, scaled, 4, starts=5, seed=1)
+    tables = {"features": features, "segments": model.assign(model.complete(joined))}
+    now = looks.look("now", seen.start, seen.as_of, tables.__getitem__)
+    assert set(now.customers["customer_id"]) == set(asked) & set(features["customer_id"])
+    pair = looks.compare(transactions, None, now, model, categories=0, starts=5, seed=1, beside=beside)
+    assert pair.kind == "rehearsal"
+    assert set(pair.before.segments["customer_id"]) | set(pair.now.segments["customer_id"]) <= set(asked)
+    assert luck.simulate(transactions, pair, categories=0, seed=1, beside=beside)[0] == 0, "answers know no luck"
+    lines = trends.trends(transactions, START, days(180, 360), model, categories=0, confidence=0.95, beside=beside)
+    assert lines["customers"].sum() <= len(asked)

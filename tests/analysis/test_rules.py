@@ -237,6 +237,17 @@ def test_attributes_and_days_since_contacts_are_joined_as_of_a_day() -> None:
     assert twice.columns.tolist() == [*FEATURES.columns, "region", "days_since_visit", "days_since_click"]
 
 
+def test_answers_are_joined_for_those_who_gave_them() -> None:
+    people = pd.DataFrame({"customer_id": ["anna", "zoe"], "region": ["north", "south"]})
+    answers = pd.DataFrame({"customer_id": ["bert", "zoe"], "wants_delivery": [1.0, 0.0], "frequency": [9, 9]})
+    found = rules.Beside(people, NONE, answers).join(FEATURES, "2025-06-01")
+    assert found["wants_delivery"].fillna(-1).tolist() == [-1, 1, -1, -1]
+    assert found["region"].fillna("").tolist() == ["north", "", "", ""]
+    assert found["frequency"].equals(FEATURES["frequency"]), "a feature stays what it is"
+    nobody = rules.Beside(people, NONE, answers.head(0)).join(FEATURES, "2025-06-01")
+    pd.testing.assert_frame_equal(nobody, rules.Beside(people, NONE).join(FEATURES, "2025-06-01"))
+
+
 def test_without_attributes_and_contacts_nothing_is_joined() -> None:
     beside = rules.Beside(FEATURES[["customer_id"]].head(0), NONE)
     pd.testing.assert_frame_equal(beside.join(FEATURES, "2025-06-01"), FEATURES)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from segmentkit.analysis import themes
+from segmentkit.contracts import Column
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.threads import cap_environment
 
@@ -36,10 +37,10 @@ def test_planted_themes_are_told_apart_and_the_rest_has_none(found) -> None:
     table, truth = asked()
     items = found.apply(table)
     answered = table["why"] != ""
-    about_price = items["theme_1"][answered] == 1
+    about_price = items["why_theme_1"][answered] == 1
     assert (about_price == (truth[answered] == "price")).all()
-    assert ((items["theme_2"][answered] == 1) == (truth[answered] == "fresh")).all()
-    assert items.loc[~answered, ["theme_1", "theme_2"]].isna().all(axis=None)
+    assert ((items["why_theme_2"][answered] == 1) == (truth[answered] == "fresh")).all()
+    assert items.loc[~answered, ["why_theme_1", "why_theme_2"]].isna().all(axis=None)
     assert found.answered == answered.sum()
     assert found.without_theme == pytest.approx((truth[answered] == "nothing").mean())
     assert found.typical["share"].tolist() == pytest.approx([(truth[answered] == a).mean() for a in ("price", "fresh")])
@@ -73,8 +74,8 @@ def test_the_order_of_the_answers_changes_nothing(found) -> None:
 def test_answers_in_other_words_have_no_theme(found) -> None:
     new = pd.DataFrame({"customer_id": ["a", "b", "c"], "why": ["parking", "FRESH bread", None]})
     items = found.apply(new)
-    assert items["theme_2"].tolist()[:2] == [0.0, 1.0]
-    assert np.isnan(items["theme_2"].iloc[2])
+    assert items["why_theme_2"].tolist()[:2] == [0.0, 1.0]
+    assert np.isnan(items["why_theme_2"].iloc[2])
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,13 @@ def test_what_cannot_be_grouped_is_refused() -> None:
     lone = pd.DataFrame({"customer_id": range(80), "why": [f"word{i}x" for i in range(80)]})
     with pytest.raises(DataError, match="0 words repeat in the answers to why; 2 themes need as many"):
         themes.find(lone, "why", 2, seed=1)
+
+
+def test_themes_stand_in_place_of_the_open_item_and_those_of_an_item_asked_no_more_are_left_out(found) -> None:
+    table, _ = asked()
+    items = [Column("why", "open"), Column("likes_browsing", "binary")]
+    answers, now = themes.add(table.assign(likes_browsing=1.0), items, [found])
+    assert answers.columns.tolist() == ["customer_id", "likes_browsing", "why_theme_1", "why_theme_2"]
+    assert [(one.name, one.kind) for one in now] == [(name, "binary") for name in answers.columns[1:]]
+    without, left = themes.add(table[["customer_id"]], [], [found])
+    assert (without.columns.tolist(), left) == (["customer_id"], [])

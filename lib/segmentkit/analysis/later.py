@@ -78,7 +78,7 @@ class Later:
             return "No group spent in both halves, so nothing can be said of regression to the mean."
         row = known.loc[known["spend_first"].idxmin()]
         return (
-            f"{row['segment_key']} went {row['change']:+.0%}; the same cut made backwards shows "
+            f"{row['segment_key'].capitalize()} went {row['change']:+.0%}; the same cut made backwards shows "
             f"{row['change_back']:+.0%}. {_owed(row)}"
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import ibis
 import numpy as np
@@ -106,6 +107,19 @@ class HoldOut:
             f"{100 * row['gain']:+.1f} points, {self.confidence:.0%} interval {100 * row['low']:+.1f} to "
             f"{100 * row['high']:+.1f}."
         )
+
+
+def possible(
+    transactions: ibis.Table, seen: Window, tried: Sequence[int], item: str, **options: Any
+) -> tuple[HoldOut | None, str]:
+    """The hold-out where the data allow one, else why not, in words."""
+    if item not in transactions.columns:
+        return None, f"No taste groups: purchases have no {item}."
+    try:
+        found = hold_out(transactions, seen, tried, item=item, **options)
+    except DataError as error:
+        return None, f"No taste groups: {error}."
+    return found, found.sentence
 
 
 def hold_out(

@@ -71,8 +71,8 @@ def prediction_strength(table: pd.DataFrame, evidence: pd.DataFrame, k: int) -> 
         last = frame.iloc[-1]
         style.label_end(ax, last["k"], last[column], label, style.colour(index), up=column == upper)
     ax.axhline(STRONG, color=style.QUIET, lw=1, ls="--")
-    ax.annotate(f"{STRONG:g}, Tibshirani and Walther", (1, STRONG), xycoords=("axes fraction", "data"), xytext=(0, 3),
-                textcoords="offset points", ha="right", fontsize=8.5, color=style.QUIET)  # fmt: skip
+    ax.annotate(f"{STRONG:g}, Tibshirani and Walther", (0, STRONG), xycoords=("axes fraction", "data"), xytext=(4, -3),
+                textcoords="offset points", va="top", fontsize=8.5, color=style.QUIET)  # fmt: skip
     ax.axvline(k, color=style.FAINT, lw=9, zorder=0)
     ax.set(ylim=(0, 1.04), xlabel="number of segments k", xticks=table["k"])
     ax.set_xlim(None, table["k"].iloc[-1] + 0.3 * (len(table) + 1))

@@ -12,7 +12,7 @@ from segmentkit.analysis.attractiveness import MIDDLE, TOP, Evaluation
 from segmentkit.analysis.typing_tool import TypingTool
 from segmentkit.display import style
 
-BIGGEST = 5_000
+BIGGEST, ROOMY = 4_000, 400
 OUT = 12.0
 
 
@@ -47,10 +47,10 @@ def evaluation(found: Evaluation) -> Figure:
 def _bubble(
     ax: Axes, key: str, share: float, x: float, y: float, taken: list[tuple[float, float]], *, hollow: bool = False
 ) -> None:
-    """A bubble with its letter to the right; where letters would overlap, this one moves down on a thin line."""
+    """A bubble with its letter in it, or beside a small one; where letters would overlap, this one moves down."""
     colour, size = style.colour(style.key_index(key)), max(40.0, BIGGEST * float(np.nan_to_num(share)))
-    ax.scatter(x, y, s=size, c="white" if hollow else colour, edgecolor=colour, alpha=0.75, lw=1.4)
-    beside, at = x + 0.2 + np.sqrt(size / np.pi) / 36, y
+    ax.scatter(x, y, s=size, c="white" if hollow else colour, edgecolor=colour, alpha=0.6, lw=1.4)
+    beside, at = (x if size > ROOMY else x + 0.2 + np.sqrt(size / np.pi) / 36), y
     while any(abs(beside - one) < 0.45 and abs(at - other) < 0.7 for one, other in taken):
         at -= 0.1
     taken.append((beside, at))

@@ -18,13 +18,23 @@ WORDS = [
     ),
     (
         "Safe to plan on",
-        "Other customers from the same market would have given nearly the same groups. In the method's words: a "
-        "repeatable cut. It does not mean that the groups are separate in nature.",
+        "Other customers from the same market would have given nearly the same groups. In the method's words: "
+        "reproducible. It does not mean that the groups are separate in nature.",
+    ),
+    (
+        "Separate groups",
+        "Found again nearly always, more so than one undivided population would be, with a valley between all "
+        "neighbours. In the method's words: natural.",
     ),
     (
         "A convenient cut",
-        "The borders could as well lie elsewhere. Useful for managing, not a discovery. In the method's words: a "
-        "managerial cut.",
+        "The borders could as well lie elsewhere. Useful for managing, not a discovery. In the method's words: "
+        "constructive.",
+    ),
+    (
+        "Golden questions",
+        "The few questions that put a customer into a segment. Precision: of those a rule finds, how many are in the "
+        "segment; recall: of the segment, how many it finds. Both on customers that had no part in making it.",
     ),
     (
         "Found again",
@@ -59,13 +69,29 @@ WORDS = [
 ]
 
 
+PLANNED = ("natural", "reproducible")
+SURE = {
+    "natural": "each is found again, more so than in one undivided population, and gaps lie between them.",
+    "reproducible": "other customers would give nearly the same groups: a cut one can repeat, not proof of "
+    "separate groups.",
+    "constructive": "the borders could as well lie elsewhere: manage by them, do not believe in them.",
+    "by rule": "they are what you said they are; below is whether they differ in anything else.",
+}
+
+
 def _card(question: str, answer: str, sure: str, figures: list[str], link: str, tone: str = "") -> dict[str, Any]:
     return {"question": question, "answer": answer, "sure": sure, "figures": figures, "link": link, "tone": tone}
 
 
 def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
     """The cards of page one, in the order in which a team decides; a stage that did not run has none."""
-    makers = (("validated", _segments), ("explored", _value), ("measured", _campaigns), ("data", _data))
+    makers = (
+        ("validated", _segments),
+        ("validated", _first),
+        ("explored", _value),
+        ("measured", _campaigns),
+        ("data", _data),
+    )
     cards = [maker(found, money) for stage, maker in makers if found[stage]]
     if found["measured"].get("budget"):
         cards.insert(-1, _spending(found, money))
@@ -101,23 +127,41 @@ def _rehearsed(found: dict[str, Any]) -> dict[str, Any]:
 def _segments(found: dict[str, Any], money: Money) -> dict[str, Any]:
     checks, choice = found["validated"], found["clustered"]
     weak = [row for row in checks["segments"] if row["word"] != "holds"]
-    sure = (
-        f"each of the {len(checks['segments'])} is found again in re-samples; they are a repeatable cut, not "
-        "proof of separate groups."
-        if not weak
-        else f"{', '.join(row['segment_key'] for row in weak)}: membership is doubtful; the others hold."
-    )
-    if checks["verdict"] != "repeatable cut":
-        sure = "the borders could as well lie elsewhere: manage by them, do not believe in them."
-    answer, tone = checks["marketer"] + ".", "good" if checks["verdict"] == "repeatable cut" and not weak else ""
+    sure, tone = SURE[checks["verdict"]], "good" if checks["verdict"] in PLANNED and not weak else ""
+    if weak and checks["verdict"] in PLANNED:
+        sure = f"{', '.join(row['segment_key'] for row in weak)}: membership is doubtful; the others hold."
+    answer = checks["marketer"] + "."
     if weak and choice["decided_by"] == "earlier run":
         # the verdict is about cutting these customers anew; the saved borders stand or fall by each segment
         lost = sum(row["word"] == "do not trust" for row in weak)
         answer = f"Of {len(checks['segments'])} saved segments {lost} are not found in these customers"
         answer += f", {len(weak) - lost} only in part." if len(weak) > lost else "."
         sure = f"{', '.join(row['segment_key'] for row in weak)}: fitted anew, they would be cut elsewhere."
-    figures = [checks["reason"].capitalize(), choice["choice"]]
+    later = [checks["halves"], checks["later"]]
+    figures = [checks["reason"].capitalize(), choice["choice"], *(one for one in later if one)]
     return _card("Can we plan on these segments?", answer, sure, figures, "record_04_segment_validation.html", tone)
+
+
+def _first(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    """Which segment first, and whether a CRM can fill it in."""
+    checks = found["validated"]
+    answer, _, steady = checks["evaluation"].partition(". ")
+    first, *others = [tool["sentence"] for tool in checks["tools"]]
+    sure = f"{steady[:1].lower()}{steady[1:]} {first}".strip()
+    figures = [*others, *(card["sentence"] for card in checks["personas"])]
+    link = "record_04_segment_validation.html"
+    return _card("Which segment first, and can we recognise it?", f"{answer.rstrip('.')}.", sure, figures, link)
+
+
+def supported(found: dict[str, Any], money: Money) -> str:
+    """What the data support, in one paragraph: how far the segments go, and whether any campaign can be read."""
+    parts = []
+    if found["validated"]:
+        card = _segments(found, money)
+        parts.append(f"{card['answer']} {card['sure'][:1].upper()}{card['sure'][1:]}")
+    if found["measured"]:
+        parts.append(f"Campaigns: {_campaigns(found, money)['answer']}")
+    return " ".join(parts)
 
 
 def _value(found: dict[str, Any], money: Money) -> dict[str, Any]:

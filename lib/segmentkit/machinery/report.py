@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from segmentkit import __version__
 from segmentkit.display.style import money as money_text
 from segmentkit.display.style import percent as share_text
-from segmentkit.machinery.cards import WORDS, cards_of, next_steps
+from segmentkit.machinery.cards import WORDS, cards_of, next_steps, supported
 from segmentkit.machinery.files import read_json, write_text
 from segmentkit.machinery.manifest import Manifest
 from segmentkit.machinery.record import TEMPLATES, notebook_body
@@ -44,10 +44,10 @@ def write_report(folder: Path) -> Path:
     common = _common(folder, manifest, found)
     render = _renderer(common)
     segments = segment_rows(found)
+    personas = {card["segment_key"]: card for card in found["validated"].get("personas", [])}
     for segment in segments:
-        page = render(
-            "segment.html.j2", title=segment["name"], s=segment, count=len(segments), **_details(folder, segment["key"])
-        )
+        more = {"persona": personas.get(segment["key"]), **_details(folder, segment["key"])}
+        page = render("segment.html.j2", title=segment["name"], s=segment, count=len(segments), **more)
         write_text(report / f"segment_{segment['key']}.html", page)
     _write_records(folder, manifest, render)
     if (measured := found["measured"]).get("statement"):
@@ -59,6 +59,7 @@ def write_report(folder: Path) -> Path:
         title="Page one",
         figures=_figures(folder, manifest),
         segments=segments,
+        supported=supported(found, common["money"]),
         cards=cards_of(found, common["money"]),
         next_steps=next_steps(found, common["money"]),
         words=WORDS,
@@ -154,8 +155,9 @@ def _details(folder: Path, key: str) -> dict[str, Any]:
     features, attributes, rates = rows("profiles"), rows("segment_attributes"), rows("response_rates")
     own = features[features["segment_key"] == key]
     own = own.reindex(own["difference"].abs().sort_values(ascending=False).index)
-    mine = attributes[attributes["segment_key"] == key]
+    mine, rules = attributes[attributes["segment_key"] == key], rows("short_rules")
     return {
+        "rules": rules[rules["segment_key"] == key].to_dict("records"),
         "features": own.to_dict("records"),
         "attributes": mine.to_dict("records"),
         "rates": rates[rates["segment_key"] == key].to_dict("records"),
