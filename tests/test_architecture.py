@@ -133,4 +133,5 @@ def code_lines(path: Path) -> int:
 
 
 def test_the_library_stays_small() -> None:
-    assert sum(map(code_lines, MODULES)) < 9_100
+    # eight ways to segment, both nulls, surveys, tastes, typing tool and evaluation came to 3,700 lines
+    assert sum(map(code_lines, MODULES)) < 12_900

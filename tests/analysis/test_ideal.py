@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from segmentkit.analysis import ideal
+from segmentkit.analysis import ideal, value
 from segmentkit.analysis.ideal import Ideal
 from segmentkit.display import ideal_figures
 from segmentkit.errors import DataError, ParameterError
@@ -30,7 +30,7 @@ def market(n: int, seed: int, effect: float) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def found(features: pd.DataFrame, customers: pd.DataFrame, share: float = 0.2, **options: Any) -> Ideal:
-    best, told = ideal.top_customers(features, share)
+    best, told = value.top_customers(features, share)
     return ideal.ideal(features, customers, best, told=told, **{"seed": 1, "permutations": 19} | options)
 
 
@@ -135,10 +135,10 @@ def test_the_order_of_rows_does_not_matter_and_ties_stay_together() -> None:
     assert_frame_equal(once.table, again.table)
     assert_frame_equal(once.look_alike.scores, again.look_alike.scores)
     tied = features.assign(monetary=np.where(features["monetary"] > features["monetary"].median(), 9.0, 1.0))
-    best, told = ideal.top_customers(tied, 0.1)
+    best, told = value.top_customers(tied, 0.1)
     assert (len(best), told) == (200, "the top 10% by monetary")
     with pytest.raises(ParameterError, match="share == 1"):
-        ideal.top_customers(features, 1)
+        value.top_customers(features, 1)
 
 
 def test_the_area_is_the_mean_over_folds_with_the_variance_of_delong() -> None:

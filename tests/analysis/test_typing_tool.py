@@ -1,6 +1,7 @@
 """Typing tool: planted questions are found, nothing is found in nothing, and a database gives the same answers."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import duckdb
@@ -10,6 +11,7 @@ import pytest
 
 from segmentkit.analysis import plain_rules, typing_tool
 from segmentkit.analysis.typing_tool import TypingTool
+from segmentkit.display import viability_figures
 from segmentkit.errors import DataError, ParameterError
 
 NOISE = [f"noise_{number}" for number in range(6)]
@@ -234,3 +236,10 @@ def test_answers_that_are_all_the_same() -> None:
 def test_a_table_without_a_question_cannot_be_assigned() -> None:
     with pytest.raises(DataError, match=r"the tool asks for .*visits"):
         planted().assign(shop()[0].drop(columns="visits"))
+
+
+def test_shares_of_none_and_all_are_drawn_though_rounding_puts_them_outside_their_intervals() -> None:
+    tool = learn(*shop())
+    none, every = {"precision": 0.0, "precision_low": 7e-18}, {"recall": 1.0, "recall_high": 1 - 3e-16}
+    drawn = viability_figures.short_rules(replace(tool, recognised=tool.recognised.assign(**none, **every)))
+    assert len(drawn.axes[0].get_yticklabels()) == len(tool.recognised)

@@ -7,7 +7,7 @@ from record import keep, upper95
 from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
-from segmentkit.analysis import ideal, taste_trial, tastes
+from segmentkit.analysis import ideal, taste_trial, tastes, value
 from segmentkit.analysis.tastes import Bought
 
 pytestmark = pytest.mark.heavy
@@ -68,7 +68,7 @@ def test_the_best_of_nothing_are_not_special(shares: bool) -> None:
             features[[f"category_{i}_share" for i in range(4)]] = parts[:, :4] / parts.sum(axis=1, keepdims=True)
         values = {"age": rng.choice(list("abcd"), n), "town": rng.choice([f"t{i}" for i in range(12)], n)}
         stated = rng.random(n) < np.where(features["monetary"].rank(pct=True) > 0.7, 0.9, 0.5)
-        best, told = ideal.top_customers(features, 0.15)
+        best, told = value.top_customers(features, 0.15)
         attributes = pd.DataFrame({"customer_id": ids} | values)[stated]
         found = ideal.ideal(features, attributes, best, told=told, permutations=39, seed=trial)
         special, better = special + bool(found.table["sure"].any()), better + found.look_alike.better_than_chance

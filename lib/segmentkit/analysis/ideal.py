@@ -139,16 +139,15 @@ def readable(row: Mapping[Any, Any]) -> str:
     return f"{row['column']} {row['value']}".replace("_", " ").strip()
 
 
-def top_customers(features: pd.DataFrame, share: float = 0.1, by: str = "monetary") -> tuple[pd.Series, str]:
-    """Ids of the customers with the highest value, ties all in, and who they are in words.
-
-    Raises:
-        ParameterError: the share is not between 0 and 1, or there is no such column.
-    """
-    if not 0 < share < 1 or by not in features.columns:
-        raise ParameterError(f"share == {share}, by == {by!r}; take a share above 0 and below 1, and a numeric feature")
-    border = features[by].quantile(1 - share, interpolation="higher")
-    return features.loc[features[by] >= border, "customer_id"], f"the top {share:.0%} by {by.replace('_', ' ')}"
+def possible(
+    features: pd.DataFrame, customers: pd.DataFrame, best: Collection[str], **options: Any
+) -> tuple["Ideal | None", str]:
+    """The ideal customer where the data allow one, else why not, in words."""
+    try:
+        found = ideal(features, customers, best, **options)
+    except DataError as error:
+        return None, f"No ideal customer profile: {error}."
+    return found, found.sentence
 
 
 def ideal(
@@ -176,7 +175,7 @@ def ideal(
     Args:
         features: one row a customer, ``customer_id`` and numbers.
         customers: attributes of some of them; may have no rows.
-        best: ids of the best customers, from ``top_customers`` or of a segment.
+        best: ids of the best customers, from ``value.top_customers`` or of a segment.
         told: who the best are, in words.
         circular: features that are part of value; add those a segment was made from.
         sensitive: columns that are never used.

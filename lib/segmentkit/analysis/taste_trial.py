@@ -155,7 +155,7 @@ def hold_out(
 
     Raises:
         ParameterError: no number to try, or ``held_out`` is out of range.
-        DataError: nobody bought anything new in a part.
+        DataError: nobody bought anything new in a part, or there are no more items than are advised.
     """
     days = round(held_out * seen.days)
     if not tried or not 1 <= days <= seen.days / 3:
@@ -172,6 +172,8 @@ def hold_out(
     evidence = pd.DataFrame(rows)
     groups = _fewest(evidence) if rows else tried[0]
     early, late = _parts(transactions, ends[1:], item)
+    if len(early.items) <= top:
+        raise DataError(f"{len(early.items)} different items of kind {item}, and {top} are advised; nothing to choose")
     customers = _foretold(early, late, groups, top, seed, options)
     return HoldOut(evidence, groups, customers, len(early.customer_id), top, cuts[1], confidence)
 

@@ -79,6 +79,18 @@ def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def top_customers(features: pd.DataFrame, share: float = 0.1, by: str = "monetary") -> tuple[pd.Series, str]:
+    """Ids of the customers with the highest value, ties all in, and who they are in words.
+
+    Raises:
+        ParameterError: the share is not between 0 and 1, or there is no such column.
+    """
+    if not 0 < share < 1 or by not in features.columns:
+        raise ParameterError(f"share == {share}, by == {by!r}; take a share above 0 and below 1, and a numeric feature")
+    border = features[by].quantile(1 - share, interpolation="higher")
+    return features.loc[features[by] >= border, "customer_id"], f"the top {share:.0%} by {by.replace('_', ' ')}"
+
+
 def growth(worth: pd.DataFrame, sizes: Sequence[str]) -> pd.DataFrame:
     """What each segment could grow to, where the analyst knows its market.
 

@@ -96,7 +96,8 @@ def short_rules(tool: TypingTool) -> Figure:
     made, ax = style.figure(0.62 * len(table) + 1.7)
     y = np.arange(len(table))
     for offset, name, index in ((0.14, "precision", 0), (-0.14, "recall", 1)):
-        reach = [table[name] - table[f"{name}_low"], table[f"{name}_high"] - table[name]]
+        ends = [table[name] - table[f"{name}_low"], table[f"{name}_high"] - table[name]]
+        reach = np.maximum(ends, 0)  # rounding can put a share of 0 or 1 outside its interval
         label = {"precision": "of those it finds, in the segment", "recall": "of the segment, found"}[name]
         ax.errorbar(table[name], y + offset, xerr=reach, fmt=style.marker(index), color=style.colour(index), capsize=3,
                     label=f"{name}: {label}")  # fmt: skip
