@@ -69,3 +69,12 @@ def test_the_band_holds_the_middle_of_the_copies_and_the_table_all_of_them() -> 
 
 def test_valleys_as_deep_by_luck_are_counted() -> None:
     assert NullTest(0.9, (0.5,) * 3, 0.25, 0.6, (0.7, 0.6, 0.1)).depth_p == pytest.approx(0.75)
+
+
+def test_the_band_is_that_of_the_copies_at_every_k() -> None:
+    found = nulls.band(cloud(), [2, 3], copies=4, max_rows=200, seed=1).set_index("k")
+    assert list(found.index) == [2, 3]
+    assert (found["null_low"] <= found["null_high"]).all()
+    # a long cloud is cut in two far more stably than copies that have lost what makes it long
+    assert found.loc[2, "null_high"] < nulls.independence_null(cloud(), [2], **EFFORT).stability
+    assert nulls.band(cloud(), [2, 3], copies=0, max_rows=200, seed=1)["null_low"].isna().all()

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from scipy.stats import t as student
 from sklearn.metrics import adjusted_rand_score
 
-from segmentkit.analysis import audit, clustering, encoding, latent_classes, survey, themes
+from segmentkit.analysis import audit, clustering, encoding, latent_classes, stability, survey, themes
 from segmentkit.contracts import Column
 from segmentkit.display import survey_figures
 from segmentkit.errors import DataError
@@ -313,3 +313,13 @@ def test_the_solutions_for_a_published_survey_are_as_good_as_flexclusts(motives)
         within = clustering.fit(scaled.values, row["k"], starts=50, seed=7).inertia_
         print(f"k {row['k']}: within sum of squares {within:.2f}, flexclust {row['wss']:.2f}")
         assert within <= 1.002 * row["wss"]
+
+
+def test_bootstrap_agreement_on_a_published_survey_is_flexclusts(motives) -> None:
+    data, published = motives
+    scaled, _ = encoding.encode(data, dict.fromkeys(data.columns[1:], "binary"))
+    for k, theirs in zip(range(3, 9), published["boot"]["ari_mean"], strict=True):
+        labels = clustering.fit(scaled.values, k, starts=20, seed=1).labels_
+        ours = stability.measure(scaled.values, labels, k, starts=5, pairs=100, seed=1).mean
+        print(f"k {k}: agreement {ours:.3f}, flexclust {theirs:.3f}")
+        assert ours == pytest.approx(theirs, abs=0.06)

@@ -15,7 +15,16 @@ from segmentkit.errors import DataError, ParameterError
 # where there are separate groups, fewer segments than groups must merge some at random, and cannot be stable
 CLEAR, ABOUT = 0.90, 0.02
 SILHOUETTE_ROWS = 10_000
-DECIMALS = {"wss": 0, "silhouette": 3, "valley": 2, "stability": 3, "worst_segment_stability": 3, "smallest_share": 3}
+DECIMALS = {
+    "wss": 0,
+    "silhouette": 3,
+    "valley": 2,
+    "stability": 3,
+    "worst_segment_stability": 3,
+    "smallest_share": 3,
+    "null_low": 2,
+    "null_high": 2,
+}
 
 
 def score_k_range(

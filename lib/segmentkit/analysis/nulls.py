@@ -75,6 +75,22 @@ def both(
     return independence_null(values, ks, blocks=blocks, **effort), one_population_null(values, k, **effort)
 
 
+def band(
+    values: np.ndarray, ks: Sequence[int], *, copies: int, max_rows: int, seed: int, workers: int = 1
+) -> pd.DataFrame:
+    """How stable k-means is on copies with unrelated columns, for every k: a quick look, before the test at one k.
+
+    Returns:
+        ``k, null_low, null_high``: the least and most stable of the copies; missing without copies.
+    """
+    if not copies:
+        return pd.DataFrame({"k": list(ks), "null_low": np.nan, "null_high": np.nan})
+    used = values[stability.sample_rows(len(values), max_rows, seed)]
+    tasks = (delayed(_related)(used, [k], 5, 8, seed, copy + 1, "kmeans", ()) for k in ks for copy in range(copies))
+    found = np.array([stable for stable, _ in stability.run(tasks, workers)]).reshape(-1, copies)
+    return pd.DataFrame({"k": list(ks), "null_low": found.min(axis=1), "null_high": found.max(axis=1)})
+
+
 def independence_null(
     values: np.ndarray,
     ks: Sequence[int],

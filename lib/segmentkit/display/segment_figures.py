@@ -23,6 +23,10 @@ def k_evidence(evidence: pd.DataFrame, choice: Choice, stability_floor: float) -
     made, (left, right) = style.figure(4.0, columns=2, width_ratios=(3, 2))
     lines = {"stability": "all together\n(adjusted Rand)", "worst_segment_stability": "weakest segment\n(Jaccard)"}
     last = evidence.iloc[-1]
+    if "null_low" in evidence and evidence["null_low"].notna().any():
+        ends = evidence["null_low"], evidence["null_high"]
+        left.fill_between(evidence["k"], *ends, color=style.QUIET, alpha=0.22, lw=0, label="copies, unrelated columns")
+        left.legend(frameon=False, loc="lower left", fontsize=8.5)
     upper = max(lines, key=lambda column: float(last[column]))
     for index, (column, label) in enumerate(lines.items()):
         left.plot(evidence["k"], evidence[column], marker=style.marker(index), color=style.colour(index), lw=1.8)
