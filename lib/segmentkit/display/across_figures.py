@@ -107,7 +107,7 @@ def _both_ways(ax: Axes, table: pd.DataFrame, currency: str) -> None:
     if ends[0] > 0:  # spend differs by factors; segments of the smallest would lie on one another
         ax.set(xscale="log", yscale="log")
     ax.plot(ends, ends, color=style.QUIET, lw=1, ls=":", label="no change")
-    ax.errorbar(x, y, (y - table["later_low"], table["later_high"] - y), fmt="o", color=style.COLOURS[0], ms=6,
+    ax.errorbar(x, y, style.arms(y, table["later_low"], table["later_high"]), fmt="o", color=style.COLOURS[0], ms=6,
                 capsize=2, label=FORWARD)  # fmt: skip
     ax.scatter(table["spend_back"], table["earlier"], marker="s", facecolor="none", edgecolor=style.COLOURS[1], s=52,
                zorder=4, label=BACKWARD)  # fmt: skip
@@ -127,7 +127,7 @@ def _changes(ax: Axes, table: pd.DataFrame) -> None:
     ax.scatter(table["change"], y, color=style.COLOURS[0], s=46, zorder=3)
     ax.scatter(table["change_back"], y, marker="s", facecolor="none", edgecolor=style.COLOURS[1], s=52, zorder=4)
     middle = table["beyond"]
-    ax.errorbar(middle, y - 0.28, xerr=(middle - table["beyond_low"], table["beyond_high"] - middle), fmt="|", ms=8,
+    ax.errorbar(middle, y - 0.28, xerr=style.arms(middle, table["beyond_low"], table["beyond_high"]), fmt="|", ms=8,
                 color=style.INK, lw=1.6, label="beyond regression to the mean, with interval")  # fmt: skip
     ax.set(yticks=y, yticklabels=table["segment_key"], ylim=(-0.8, len(table) - 0.4))
     ax.set(xlabel="change in the other half", title="Change: the same cut both ways")

@@ -63,7 +63,7 @@ def look_alike(score: LookAlike) -> Figure:
     table = score.calibration
     made, ax = style.figure(3.8)
     x = np.arange(1, len(table) + 1)
-    spread = table["observed"] - table["low"], table["high"] - table["observed"]
+    spread = style.arms(table["observed"], table["low"], table["high"])
     ax.errorbar(x, table["observed"], spread, fmt="o", color=style.colour(0), capsize=3, label="observed")
     ax.plot(x, table["predicted"], marker="s", mfc="none", ls="--", color=style.colour(1), label="predicted")
     ax.set(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -82,6 +83,12 @@ def money(value: float, currency: str) -> str:
 def percent(share: float) -> str:
     """A share in per cent, with a decimal where it is small."""
     return f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"
+
+
+def arms(value: Any, low: Any, high: Any) -> np.ndarray:
+    """Lengths of error bars, shape (2, n); a limit that rounding has put past the value is the value."""
+    lengths: np.ndarray = np.maximum(np.atleast_2d(np.array([value - low, high - value], dtype=float)), 0.0)
+    return lengths.reshape(2, -1)
 
 
 def wrapped(text: str, width: int) -> str:

@@ -66,10 +66,10 @@ def recall(found: HoldOut) -> Figure:
     made, ax = style.figure(4.0)
     names = [found.groups] if tried.empty else tried["groups"].tolist()
     if len(tried):
-        spread = tried["gain"] - tried["low"], tried["high"] - tried["gain"]
+        spread = style.arms(tried["gain"], tried["low"], tried["high"])
         look = {"color": style.colour(0), "marker": style.marker(0), "label": "tried on purchases before that"}
         ax.errorbar(range(len(names)), tried["gain"], spread, capsize=3, lw=1.6, **look)
-    ends = [[test["gain"] - test["low"]], [test["high"] - test["gain"]]]
+    ends = style.arms(test["gain"], test["low"], test["high"])
     look = {
         "color": style.colour(1),
         "marker": style.marker(1),

@@ -64,8 +64,8 @@ def golden_questions(tools: Sequence[TypingTool]) -> Figure:
     made, axes = style.figure(4.4, columns=len(tools), sharey=True, squeeze=False)
     for index, (ax, tool) in enumerate(zip(axes[0], tools, strict=True)):
         curve, many = tool.curve, len(tool.questions)
-        low, high = curve["accuracy"] - curve["low"], curve["high"] - curve["accuracy"]
-        ax.errorbar(curve["questions"], curve["accuracy"], [low, high], color=style.colour(index), lw=1.8, capsize=3)
+        reach = style.arms(curve["accuracy"], curve["low"], curve["high"])
+        ax.errorbar(curve["questions"], curve["accuracy"], reach, color=style.colour(index), lw=1.8, capsize=3)
         ax.plot(curve["questions"], curve["accuracy"], style.marker(index), color=style.colour(index), mfc="white")
         ax.plot(many, curve["accuracy"].iloc[many], style.marker(index), color=style.colour(index), ms=9)
         ax.axhline(curve["accuracy"].iloc[0], color=style.QUIET, lw=1, ls="--")
@@ -96,8 +96,7 @@ def short_rules(tool: TypingTool) -> Figure:
     made, ax = style.figure(0.62 * len(table) + 1.7)
     y = np.arange(len(table))
     for offset, name, index in ((0.14, "precision", 0), (-0.14, "recall", 1)):
-        ends = [table[name] - table[f"{name}_low"], table[f"{name}_high"] - table[name]]
-        reach = np.maximum(ends, 0)  # rounding can put a share of 0 or 1 outside its interval
+        reach = style.arms(table[name], table[f"{name}_low"], table[f"{name}_high"])
         label = {"precision": "of those it finds, in the segment", "recall": "of the segment, found"}[name]
         ax.errorbar(table[name], y + offset, xerr=reach, fmt=style.marker(index), color=style.colour(index), capsize=3,
                     label=f"{name}: {label}")  # fmt: skip
