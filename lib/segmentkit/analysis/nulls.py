@@ -64,6 +64,7 @@ def both(
     if method in rules.KINDS:
         return None
     starts, pairs = stability.affordable(method, starts, pairs)
+    copies = copies if method == "kmeans" else min(copies, stability.SLOW_COPIES)
     effort: dict[str, Any] = {
         "copies": copies,
         "starts": starts,

@@ -17,7 +17,7 @@ from segmentkit.analysis import methods, resampling, rules
 from segmentkit.errors import DataError
 
 SOUND, DOUBTFUL = 0.75, 0.60
-SLOW_ROWS, SLOW_STARTS = 2_000, 2
+SLOW_ROWS, SLOW_STARTS, SLOW_COPIES = 2_000, 2, 19
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def most_rows(method: str, max_rows: int) -> int:
 
 def affordable(method: str, starts: int, pairs: int) -> tuple[int, int]:
     """Starts and pairs of a method: what is asked for, or a part of it for methods slower than k-means."""
-    return (starts, pairs) if method == "kmeans" else (min(starts, SLOW_STARTS), max(4, pairs // 4))
+    if method == "kmeans":
+        return starts, pairs
+    share = 10 if method == "latent_classes" else 4
+    return min(starts, SLOW_STARTS), max(2, pairs // share)
 
 
 def solid(values: np.ndarray) -> np.ndarray:
