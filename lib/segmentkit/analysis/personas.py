@@ -122,7 +122,7 @@ def _marked(profile: pd.DataFrame, key: str, customers: int) -> list[Claim]:
     return [
         Claim(
             "marker",
-            f"{row.feature.replace('_', ' ')} {_number(row.mean)} (all: {_number(row.overall_mean)})",
+            f"{row.feature.replace('_', ' ')} {profiles.number(row.mean)} (all: {profiles.number(row.overall_mean)})",
             float(row.mean),
             float(row.overall_mean),
             round(customers * (1 - row.missing_share)),
@@ -206,7 +206,3 @@ def _not_known(features: pd.DataFrame, attributes: pd.DataFrame, key: str, custo
     if not any(name.startswith("category_") for name in features.columns):
         gaps.append("what they buy: no categories")
     return (*gaps, "why they buy: purchases do not say")
-
-
-def _number(value: float) -> str:
-    return f"{value:,.{0 if abs(value) >= 100 else 1 if abs(value) >= 2 else 2}f}"

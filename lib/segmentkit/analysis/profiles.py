@@ -184,13 +184,14 @@ def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
     if own.empty:
         return "No feature lies half a standard deviation or more from the average customer."
     parts = [
-        f"{row.feature.replace('_', ' ')} {_number(row.mean)} (all: {_number(row.overall_mean)})"
+        f"{row.feature.replace('_', ' ')} {number(row.mean)} (all: {number(row.overall_mean)})"
         for row in own.itertuples(index=False)
     ]
     return "Set apart by " + "; ".join(parts) + "."
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure with as many digits as a reader can use."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 2 else f"{value:.2f}"
 
 
