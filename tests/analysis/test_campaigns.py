@@ -27,7 +27,9 @@ cap_environment()
 CONNECTION = connect()
 NUMBER = itertools.count()
 NAMES = ["recency_days", "frequency", "monetary"]
-LIKE = Segmentation(Scaling(tuple(NAMES), (), (), ()), tuple("ABCD"), KMeans(np.zeros((4, 3))))  # k-means with k = 4
+LIKE = Segmentation(
+    Scaling(tuple(NAMES), (0.0,) * 3, (), ()), tuple("ABCD"), KMeans(np.zeros((4, 3)))
+)  # k-means with k = 4
 YEAR = Window(date(2024, 1, 1), date(2025, 1, 1))
 AUTUMN = Campaign("autumn", date(2025, 10, 1), date(2025, 11, 11), "targeted")
 SHOP = generate_shop(500, 5)
@@ -209,6 +211,18 @@ def test_the_same_method_is_fitted_to_the_days_before(method: str) -> None:
     like = clustering.segment(today, clustering.scale(today, NAMES), 3, method=method, starts=3, seed=2)
     found = campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=3, seed=2)
     assert_frame_equal(found, then.assign(features), check_exact=True)
+
+
+def test_shares_of_categories_are_frozen_and_one_nobody_had_bought_counts_as_none() -> None:
+    today = build(PURCHASES, Window(START, date(2026, 1, 1)), categories=3).fillna(0)
+    names = [name for name in today if name.startswith("category_")]
+    like = clustering.segment(today, clustering.scale(today, names), 3, starts=3, seed=2)
+    found = campaigns.frozen_segments(PURCHASES, AUTUMN, START, like, starts=3, seed=2)
+    before = build(PURCHASES, Window(START, AUTUMN.start), categories=100)
+    assert found["customer_id"].tolist() == before.dropna(subset=names)["customer_id"].tolist()
+    later = table(LINES.assign(category=LINES["category"].where(LINES["ordered_at"] >= "2025-10-01", "Other")))
+    with pytest.raises(DataError, match="is the same for every customer"):
+        campaigns.frozen_segments(later, AUTUMN, START, like, starts=3, seed=2)
 
 
 def test_segments_of_respondents_are_frozen_for_respondents_only() -> None:

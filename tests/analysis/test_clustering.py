@@ -120,7 +120,8 @@ def test_skewness_is_told_before_and_after() -> None:
     features = customers()
     told = clustering.skew_sentence(features, clustering.scale(features, NAMES))
     assert told.startswith(
-        f"Skewness before and after the transform: recency_days {features['recency_days'].skew():.1f} to "
+        "Skewness before and after the transform (below 1 there is none): recency_days "
+        f"{features['recency_days'].skew():.1f} to "
     )
     assert told.count(" to ") == 3
 

@@ -62,9 +62,10 @@ def test_distances_are_those_of_scipy(before: int, now: int) -> None:
     old, new = cloud(before, 1), cloud(now, 2) * [1.0, 2.0, 1.0] + [0.0, 0.0, 0.7]
     old, new = old.round(1), new.round(1)  # ties
     table = measured(old, new, first=60)
-    expected = [wasserstein_distance(old[:, column], new[:, column]) for column in range(3)]
-    assert table["distance"].tolist() == pytest.approx(expected)
-    assert table["shift"].tolist() == pytest.approx((new.mean(axis=0) - old.mean(axis=0)).tolist())
+    spread = np.where(old.std(axis=0) > 0, old.std(axis=0), 1.0)
+    expected = [wasserstein_distance(old[:, column], new[:, column]) for column in range(3)] / spread
+    assert table["distance"].tolist() == pytest.approx(expected.tolist())
+    assert table["shift"].tolist() == pytest.approx(((new.mean(axis=0) - old.mean(axis=0)) / spread).tolist())
 
 
 def test_distances_are_in_deviations_of_the_saved_scaling() -> None:
@@ -75,6 +76,16 @@ def test_distances_are_in_deviations_of_the_saved_scaling() -> None:
     moved = scaled.scaling.apply(features.assign(frequency=features["frequency"] * 2))[:, 1]
     assert table.loc["frequency", "distance"] == pytest.approx((moved - scaled.values[:, 1]).mean())
     assert table.loc[["recency_days", "monetary"], "distance"].tolist() == [0.0, 0.0]
+
+
+def test_a_feature_with_humps_is_measured_in_its_whole_spread_not_in_that_inside_a_hump() -> None:
+    raw = cloud(600, 5)
+    raw[:, 0] += 8 * (np.arange(600) % 3)
+    features = look(raw).features
+    scaled = clustering.scale(features, NAMES)
+    assert scaled.values[:, 0].std() > 1.2
+    table = measured(raw, raw + np.array([raw[:, 0].std() / 2, 0, 0]), scaled.scaling)
+    assert table["shift"][0] == pytest.approx(0.5, abs=0.1)
 
 
 def test_every_answer_of_an_encoded_column_drifts_on_its_own() -> None:
@@ -90,8 +101,9 @@ def test_every_answer_of_an_encoded_column_drifts_on_its_own() -> None:
     )
     table = drift.measure(before, now, scaling, floor=0.1, level=0.05, permutations=99, seed=1)
     assert table["feature"].tolist() == ["age", "member", "colour: blue", "colour: green", "colour: red"]
-    # a third changed its answer; two answers lie one apart, each indicator is worth the square root of a half
-    assert table["shift"].tolist() == pytest.approx([0, 0, -np.sqrt(0.5) / 3, np.sqrt(0.5) / 3, 0])
+    # a third changed its answer, which a third gave: in standard deviations of a share of one third
+    third = 1 / 3 / np.sqrt(2 / 9)
+    assert table["shift"].tolist() == pytest.approx([0, 0, -third, third, 0])
     assert table.loc[table["drifted"], "feature"].tolist() == ["colour: blue", "colour: green"]
 
 
@@ -217,7 +229,7 @@ def test_a_sample_keeps_the_same_customers_in_both_looks(monkeypatch: pytest.Mon
     before = cloud(300, 14)
     whole = measured(before, before + np.array([0.0, 0.4, 0.0]))
     assert whole[["pairs", "once"]].iloc[0].tolist() == [60, 0]
-    assert whole["distance"].tolist() == pytest.approx([0.0, 0.4, 0.0])
+    assert whole["distance"].tolist() == pytest.approx([0.0, 0.4 / before[:, 1].std(), 0.0])
     # fifty of three hundred were replaced: about five of six of a sample of 60 are still the same
     replaced = measured(before, before, first=50)
     assert replaced["pairs"].iloc[0] > 40
@@ -270,6 +282,13 @@ def test_the_advice_has_its_reason(table: pd.DataFrame, moves: Moves, small: lis
     assert (advice.word, advice.reason[: len(reason)]) == (word, reason)
     assert advice.sentence.lower().startswith(word)
     assert advice.sentence.endswith(f", because {advice.reason}")
+
+
+def test_stated_rules_are_never_to_be_fitted_anew() -> None:
+    advice = drift.advise(drifts("monetary"), CALM, [], 50, stated=True)
+    assert advice.word == "re-assign"
+    assert advice.reason.endswith("The segments are rules as stated, with nothing to fit: look them over.")
+    assert drift.advise(drifts(), CALM, [], 50, stated=True).word == "keep"
 
 
 def test_only_segments_that_fell_below_the_floor_have_shrunk_even_to_nobody() -> None:

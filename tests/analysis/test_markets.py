@@ -55,13 +55,17 @@ def test_all_markets_share_keys_and_centroids_and_each_has_its_own_scaling() -> 
     assert (
         north["names"]
         == south["names"]
-        == {"A": "High-spend", "B": "Very frequent, recent", "C": "Low-spend, long-away, infrequent"}
+        == {"A": "Very high-spend", "B": "Very frequent, recent", "C": "Very long-away, low-spend, infrequent"}
     )
     assert north["pooled"] == south["pooled"] == ["north", "south"]
     assert north["means"] != south["means"]
     for name, table in TWO.items():
-        own = clustering.scale(table, NAMES)
-        assert Segmentation.from_dict(POOLED[name]).scaling == own.scaling
+        # moved and stretched by its own customers, bent and measured alike in all
+        scaling = Segmentation.from_dict(POOLED[name]).scaling
+        assert scaling.apply(table).mean(axis=0) == pytest.approx(np.zeros(3))
+        assert scaling.apply(table).std(axis=0) == pytest.approx(
+            Segmentation.from_dict(POOLED["north"]).scaling.apply(TWO["north"]).std(axis=0)
+        )
 
 
 def test_a_segment_is_the_same_kind_in_every_market() -> None:

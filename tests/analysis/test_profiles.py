@@ -41,6 +41,31 @@ def shop(seed: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
     return features, pd.DataFrame({"customer_id": ids, "segment_key": np.where(heavy, "A", "B"), "distance": 0.3})
 
 
+def test_segments_made_from_answers_are_named_by_them() -> None:
+    features, segments = shop()
+    answers = pd.DataFrame(
+        {
+            "segment_key": ["A", "B", "A", "B"],
+            "item": ["compares_prices", "compares_prices", "main_reason", "main_reason"],
+            "kind": ["binary", "binary", "nominal", "nominal"],
+            "level": ["", "", "price", "price"],
+            "known": [60, 60, 45, 60],
+            "value": [0.9, 0.1, 0.5, 0.5],
+            "overall": 0.5,
+            "difference": [0.4, -0.4, 0.0, 0.0],
+            "marker": [True, True, False, False],
+        }
+    )
+    plain = profiles.profile(features, segments, leave_out=["frequency", "monetary", "recency_days"])
+    both = profiles.with_answers(plain, answers)
+    assert profiles.names(both, ["compares_prices"]) == {"A": "Compares prices", "B": "Not compares prices"}
+    row = both[both["feature"] == "compares_prices"].iloc[0]
+    assert row["difference"] == pytest.approx(0.8)  # .4 of a share of one half, whose standard deviation is .5
+    assert both[both["feature"] == "main_reason: price"]["missing_share"].tolist() == [0.25, 0.0]
+    assert "compares prices 90% (all: 50%)" in profiles.sentence(both, "A")
+    assert profiles.supported("not compares prices", both, "B")
+
+
 # --- measuring
 
 

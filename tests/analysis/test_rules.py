@@ -131,7 +131,8 @@ def test_rules_say_in_words_how_many_fit_each_and_none() -> None:
     table = shop()
     shares = rules.decide(STATED, table)["segment_key"].value_counts(normalize=True)
     assert by_rule(table, stated=STATED).describe() == (
-        "Rules, set beforehand, not found in the data: a customer belongs to the first that fits, in this order, "
+        "Rules, set beforehand, not found in the data: a customer belongs to the first that fits, in this order "
+        "(shares when it was made), "
         f"Big and fresh {shares['Big and fresh']:.1%}; Northern {shares['Northern']:.1%}; Nobody 0.0%; "
         f"Young {shares['Young']:.1%}; "
         f"no rule fits {shares[rules.NO_RULE]:.1%}."
@@ -168,6 +169,13 @@ def test_names_of_rules_are_shown_and_an_own_name_goes_over_them() -> None:
     made = {"A": "High-spend", "B": "Low-spend"}
     named = naming.settle(made, profiles, model.keys, own=[*model.stated_names, "B Savers"])
     assert named.names == {"A": "Big", "B": "Savers"}
+
+
+def test_a_rule_that_nobody_meets_keeps_its_name() -> None:
+    model = by_rule(shop(), stated=STATED)
+    profiles = pd.DataFrame(columns=["segment_key", "feature", "difference", "marker"])
+    named = naming.settle({"A": "High-spend"}, profiles, model.keys, own=model.stated_names)
+    assert "Nobody" in named.names.values()
 
 
 def test_rules_without_rules_are_refused() -> None:

@@ -176,7 +176,7 @@ def test_the_demo_test_says_that_it_is_simulated_and_covers_its_truth() -> None:
         features.window(lines),
         42,
         Segmentation(
-            Scaling(("recency_days", "frequency", "monetary"), (), (), ()), ("A", "B", "C"), KMeans(np.eye(3))
+            Scaling(("recency_days", "frequency", "monetary"), (0.0,) * 3, (), ()), ("A", "B", "C"), KMeans(np.eye(3))
         ),
         lift=0.15,
         margin_rate=0.25,

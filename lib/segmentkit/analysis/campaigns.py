@@ -18,6 +18,7 @@ from segmentkit.errors import ParameterError
 
 FEWEST_DAYS_BEFORE = 28
 SENT = ("delivery", "impression")
+EVERY = 100_000  # categories that get a share of their own where a model was made of such shares
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def frozen_segments(
     Raises:
         DataError: ``like`` needs a column that neither purchases nor ``beside`` have.
     """
-    features = build(transactions, Window(start, campaign.start), categories=0)
+    shares = [name for name in like.scaling.features if name.startswith("category_")]
+    features = build(transactions, Window(start, campaign.start), categories=EVERY if shares else 0)
+    features = features.assign(**{name: 0.0 for name in shares if name not in features})  # nobody had bought any
     table = beside.join(features, campaign.start) if beside else features
     fitted = clustering.again(like, table, starts=starts, seed=seed)
     return fitted.assign(fitted.complete(table))

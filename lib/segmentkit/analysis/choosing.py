@@ -198,14 +198,15 @@ def choose_k(
     sizes = f"{size_floor_share:.0%} of customers or more, and at least {size_floor:,} customers"
     floors = f"every segment at Jaccard {stability_floor:g} or more, {sizes}"
     tail = f" The silhouette alone would take {silhouette_k}."
+    if has_own_number(method):
+        k = len(frozen.keys) if frozen else int(evidence["k"].iloc[0])
+        told = f"{k} segments: {method.replace('_', ' ')} has its own number."
+        return Choice(k, "earlier run" if frozen else "the method", None, k, told)
     if frozen:
         now = f"the rule would take {rule_k} on these data" if rule_k else "on these data the rule finds none"
         kept = len(frozen.keys)
         told = f"{kept} segments, kept from the earlier run; fitted anew, {now}.{tail}"
         return Choice(kept, "earlier run", rule_k, silhouette_k, told)
-    if has_own_number(method):
-        k = int(evidence["k"].iloc[0])
-        return Choice(k, "the method", None, k, f"{k} segments: {method.replace('_', ' ')} has its own number.")
     if own_k:
         return _own_choice(evidence, list(own_k), rule_k, silhouette_k, tail)
     if rule_k is not None:

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.stats import yeojohnson
+from scipy.stats import skew, yeojohnson
 from sklearn.cluster import KMeans
-from sklearn.preprocessing import PowerTransformer
+from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 from segmentkit.analysis import methods, rules, separation
 from segmentkit.analysis.methods import Method
@@ -20,6 +20,7 @@ from segmentkit.analysis.rules import Rules
 from segmentkit.errors import DataError, ParameterError
 
 FEWEST_CUSTOMERS = 100
+SKEWED = 1.0  # of either sign: highly skewed (Bulmer 1979)
 nearest = methods.nearest
 
 
@@ -46,9 +47,10 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Scaling:
-    """Yeo-Johnson transform, then z-scores: what turns features into the numbers that are clustered.
+    """Yeo-Johnson transform of skewed features, then z-scores: what turns features into the numbers that are clustered.
 
-    A feature that falls into groups by itself has a smaller unit, the spread inside those groups.
+    A feature that is not skewed has a lambda of 1, which leaves it as it is. One that falls into groups by itself has a
+    smaller unit, the spread inside those groups.
     """
 
     features: tuple[str, ...]
@@ -76,7 +78,7 @@ class Scaling:
 
     def again(self, table: pd.DataFrame) -> "Scaled":
         """The same features of other customers, transformed and scaled among themselves."""
-        return scale(table, self.features)
+        return scale(table, self.features, skewed=[lmbda != 1 for lmbda in self.lambdas])
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -98,8 +100,23 @@ class Scaled:
     scaling: Encoder
 
 
-def scale(features: pd.DataFrame, names: Sequence[str]) -> Scaled:
+def scale(
+    features: pd.DataFrame,
+    names: Sequence[str],
+    *,
+    skewed: Sequence[bool] | np.ndarray | None = None,
+    units: np.ndarray | None = None,
+) -> Scaled:
     """Transform and scale the chosen features; customers are sorted, so the order of rows does not matter.
+
+    Only skewed features are transformed: a transform towards one bell also pulls a small group that stands apart back
+    to the others.
+
+    Args:
+        features: one row a customer.
+        names: what is to be clustered.
+        skewed: which of them to transform; those whose skewness is 1 or more where it is not given.
+        units: of the features, in standard deviations; as ``hump_units`` finds them where not given.
 
     Raises:
         ParameterError: a name is not a numeric feature.
@@ -116,15 +133,27 @@ def scale(features: pd.DataFrame, names: Sequence[str]) -> Scaled:
     constant = [name for name in names if table[name].nunique() == 1]
     if constant:
         raise DataError(f"{', '.join(constant)} is the same for every customer; leave it out of `features`")
-    transformer = PowerTransformer(method="yeo-johnson", standardize=True)
-    values = transformer.fit_transform(table[list(names)].to_numpy(dtype=float))
-    inner = transformer._scaler
-    # a feature with groups of its own is measured in the spread inside them, next to one that has none
-    humps = np.array([separation.within_humps(column) for column in values.T])
-    units = humps / humps.max()
-    parts = (transformer.lambdas_, inner.mean_, inner.scale_ * units)
+    plain = table[list(names)].to_numpy(dtype=float)
+    chosen = skewness(table, names) >= SKEWED if skewed is None else np.asarray(skewed)
+    lambdas = np.where(chosen, PowerTransformer(standardize=False).fit(plain).lambdas_, 1.0)
+    bent = np.column_stack([yeojohnson(column, lmbda) for column, lmbda in zip(plain.T, lambdas, strict=True)])
+    inner = StandardScaler().fit(bent)
+    values = inner.transform(bent)
+    units = hump_units(values) if units is None else units
+    parts = (lambdas, inner.mean_, inner.scale_ * units)
     scaling = Scaling(tuple(names), *(tuple(map(float, part)) for part in parts))
     return Scaled(table["customer_id"], values / units, scaling)
+
+
+def skewness(features: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Size of the skewness of each feature, of either sign; shape (features,)."""
+    return np.abs(skew(features[list(names)].to_numpy(dtype=float)))
+
+
+def hump_units(values: np.ndarray) -> np.ndarray:
+    """Unit of each column: the spread inside its groups where it has some, next to one that has none; largest is 1."""
+    humps = np.array([separation.within_humps(column) for column in values.T])
+    return humps / humps.max()
 
 
 def _check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
@@ -325,4 +354,4 @@ def skew_sentence(features: pd.DataFrame, scaled: Scaled) -> str:
     """Skewness of each clustered feature before and after the transform."""
     after = pd.DataFrame(scaled.values, columns=list(scaled.scaling.features)).skew()
     parts = [f"{name} {features[name].skew():.1f} to {after[name]:.1f}" for name in scaled.scaling.features]
-    return f"Skewness before and after the transform: {', '.join(parts)}."
+    return f"Skewness before and after the transform (below {SKEWED:g} there is none): {', '.join(parts)}."

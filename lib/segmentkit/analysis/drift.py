@@ -24,9 +24,9 @@ def measure(
 ) -> pd.DataFrame:
     """How far each clustered feature has moved, and whether chance could have moved it.
 
-    The distance is Wasserstein's, in standard deviations of the saved scaling: how far the average customer would have
-    to be moved to turn the one distribution into the other. Its p comes from permutations that respect pairs: a
-    customer seen twice has the two values swapped, customers seen once change sides.
+    The distance is Wasserstein's, in standard deviations of ``before`` after the saved transform: how far the average
+    customer would have to be moved to turn the one distribution into the other. Its p comes from permutations that
+    respect pairs: a customer seen twice has the two values swapped, customers seen once change sides.
 
     Args:
         before: the look the segments were fitted on.
@@ -53,6 +53,9 @@ def measure(
         scaling = replace(scaling, as_codes=False)
     permutations = max(permutations, math.ceil(len(scaling.columns) / level))
     old, new = (_values(look, scaling) for look in (before, now))
+    # the scaling's own unit is smaller where a feature has humps
+    spread = scaling.apply(before.features.sort_values("customer_id")).std(axis=0)
+    old, new = (table / np.where(spread > 0, spread, 1.0) for table in (old, new))
     both = old.index.intersection(new.index)
     alone = np.concatenate([old.drop(both).to_numpy(), new.drop(both).to_numpy()])
     a, b, left = old.loc[both].to_numpy(), new.loc[both].to_numpy(), len(old) - len(both)
@@ -156,12 +159,22 @@ class Advice:
         return f"{told}, because {self.reason}"
 
 
-def advise(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: int) -> Advice:
+def advise(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: int, *, stated: bool = False) -> Advice:
     """Keep, re-assign or re-fit.
 
     Re-fit where a clustered feature drifted or a segment has shrunk below the size floor; re-assign where more
-    customers moved than chance gives; otherwise keep.
+    customers moved than chance gives; otherwise keep. Where the segments are ``stated`` rules there is nothing to fit:
+    their lists are made afresh, and the rules are to be looked over.
     """
+    found = _advised(table, moved, small, smallest)
+    if stated and found.word == "re-fit":
+        return Advice(
+            "re-assign", f"{found.reason} The segments are rules as stated, with nothing to fit: look them over."
+        )
+    return found
+
+
+def _advised(table: pd.DataFrame, moved: Moves, small: Sequence[str], smallest: int) -> Advice:
     drifted = list(table.loc[table["drifted"], "feature"])
     if drifted:
         far = table.set_index("feature")["distance"]

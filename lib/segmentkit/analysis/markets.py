@@ -45,7 +45,11 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
     if len(features) < 2:
         raise DataError(f"{len(features)} markets have features; a pooled fit needs two or more")
     names, s = list(settings["features"]), settings
-    scaled = {market: clustering.scale(table, names) for market, table in features.items()}
+    # a transform or unit of one market only would lay its customers at other places than their likes elsewhere
+    skewed = np.mean([clustering.skewness(table, names) for table in features.values()], axis=0) >= clustering.SKEWED
+    plain = [clustering.scale(table, names, skewed=skewed, units=np.ones(len(names))) for table in features.values()]
+    units = np.mean([clustering.hump_units(one.values) for one in plain], axis=0)
+    scaled = {m: clustering.scale(table, names, skewed=skewed, units=units) for m, table in features.items()}
     values = np.concatenate([one.values for one in scaled.values()])
     ids = pd.Series([f"{number:09}" for number in range(len(values))])  # in this order, whatever markets call theirs
     everybody = Scaled(ids, values, next(iter(scaled.values())).scaling)

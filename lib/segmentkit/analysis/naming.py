@@ -76,13 +76,12 @@ def settle(
     given = {**stated, **{key: one for key, one in known.items() if stated.get(key, one)["name"] == one["name"]}}
     shown = {key: names.get(key, "no customers") for key in keys}
     for key, one in given.items():
-        if key in names:
-            shown[key] = one["name"]
-            if one["given_for"] != (made.get(key) or names[key]) and one["given_for"] != names[key]:
-                notes.append(
-                    f"{key} is called {one['name']!r} by you, given when its markers made it {one['given_for']!r}; "
-                    f"they now make it {made.get(key, names[key])!r}."
-                )
+        shown |= {key: one["name"]} if key in shown else {}
+        if key in names and one["given_for"] != (made.get(key) or names[key]) and one["given_for"] != names[key]:
+            notes.append(
+                f"{key} is called {one['name']!r} by you, given when its markers made it {one['given_for']!r}; "
+                f"they now make it {made.get(key, names[key])!r}."
+            )
     shown = {key: f"{name} ({key})" if list(shown.values()).count(name) > 1 else name for key, name in shown.items()}
     return Named(shown, names, given, notes)
 

@@ -122,7 +122,8 @@ def _marked(profile: pd.DataFrame, key: str, customers: int) -> list[Claim]:
     return [
         Claim(
             "marker",
-            f"{row.feature.replace('_', ' ')} {profiles.number(row.mean)} (all: {profiles.number(row.overall_mean)})",
+            f"{row.feature.replace('_', ' ')} {profiles.shown(row, row.mean)} "
+            f"(all: {profiles.shown(row, row.overall_mean)})",
             float(row.mean),
             float(row.overall_mean),
             round(customers * (1 - row.missing_share)),

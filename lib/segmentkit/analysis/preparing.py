@@ -40,31 +40,34 @@ def prepare(
     Args:
         table: features joined with attributes and answers, one row a customer.
         features: columns of ``table`` that are purchase features.
-        names: what is to be clustered; ``survey`` stands for all closed items and themes.
+        names: what is to be clustered; ``survey`` stands for all closed items and themes, for latent classes without
+            the numeric ones.
         items: of the survey, as the source states them; themes of open answers are binary items.
         method: latent classes take answers as they are, the others as numbers.
 
     Raises:
         ParameterError: a name is no column, or no item is there for ``survey``.
     """
-    kinds_known = survey.kinds(items)
-    written = [item for name in names for item in (list(kinds_known) if name == EVERY_ITEM else [name])]
+    kinds_known, codes = survey.kinds(items), method == "latent_classes"
+    every = [item for item, kind in kinds_known.items() if not (codes and kind == "numeric")]
+    written = [item for name in names for item in (every if name == EVERY_ITEM else [name])]
     absent = [name for name in written if name not in table]
     if absent or not written:
         raise ParameterError(
             f"features == {list(names)}; {', '.join(absent) or EVERY_ITEM} is not known of these customers; take from "
             f"{', '.join(column for column in table.columns if column != 'customer_id')}"
         )
-    if method != "latent_classes" and all(name in features for name in written):
+    if not codes and all(name in features for name in written):
         scaled = clustering.scale(table, written)
         ordered = table.sort_values("customer_id", ignore_index=True)
         empty = pd.DataFrame(columns=["column", "kind", "treatment", "missing", "missing_share", "levels"])
         return Prepared(ordered, scaled, written, empty, clustering.skew_sentence(ordered, scaled))
     kinds = {name: kinds_known.get(name) or kind_of(table[name]) for name in written}
-    codes = method == "latent_classes"
     scaled, treatments = encoding.encode(table, kinds, levels=survey.levels(items), as_codes=codes)
     used = table[table["customer_id"].isin(scaled.customer_id)].sort_values("customer_id", ignore_index=True)
     told = encoding.sentence(treatments, len(used), len(table))
+    if EVERY_ITEM in names and (left := [item for item in kinds_known if item not in every + written]):
+        told += f" Latent classes take answers, not numbers; left out: {', '.join(left)}."
     return Prepared(used, scaled, list(scaled.scaling.features), treatments, told)
 
 

@@ -1,6 +1,7 @@
 """Profiles: what sets a segment apart, and a name made from those markers only."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,28 @@ def profile(features: pd.DataFrame, segments: pd.DataFrame, leave_out: Sequence[
     table = pd.DataFrame(rows, columns=columns).sort_values(["segment_key", "feature"], ignore_index=True)
     table["marker"] = table["difference"].abs() >= MARKER
     return table
+
+
+def with_answers(profile: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """A profile to which answers are added that segments were made from, as ``survey.describe`` gives them.
+
+    Returns:
+        The columns of ``profile`` and ``share``, whether ``mean`` is a share of customers; differences of shares are in
+        standard deviations too.
+    """
+    new = answers[~answers["item"].isin(profile["feature"])]
+    is_share, overall = new["kind"].isin(["binary", "nominal"]), new["overall"]
+    spread = np.sqrt((overall * (1 - overall)).where(is_share, 1.0))
+    most = new.groupby("segment_key")["known"].transform("max")
+    label = new["item"] + (": " + new["level"]).where(new["level"] != "", "")
+    rows = new.rename(columns={"value": "mean", "overall": "overall_mean"}).assign(
+        feature=label,
+        median=np.nan,
+        difference=new["difference"] / spread,
+        missing_share=1 - new["known"] / most,
+        share=is_share,
+    )
+    return pd.concat([profile.assign(share=False), rows[[*profile.columns, "share"]]], ignore_index=True)
 
 
 def describe_attributes(customers: pd.DataFrame, segments: pd.DataFrame, smallest_cell: int = 10) -> pd.DataFrame:
@@ -150,15 +173,16 @@ def _words(profiles: pd.DataFrame, key: str, preferred: Sequence[str]) -> list[s
     rest = own[~own["feature"].isin(preferred)]
     found = []
     for row in pd.concat([first, rest]).itertuples():
-        word = _pair(row.feature)[int(row.difference > 0)]
+        word = _pair(row)[int(row.difference > 0)]
         found.append(f"very {word}" if abs(row.difference) >= STRONG else word)
     return found
 
 
-def _pair(feature: str) -> tuple[str, str]:
+def _pair(row: Any) -> tuple[str, str]:
     """Words for low and high; a feature without words of its own is called by its name."""
-    label = feature.replace("_", " ")
-    return WORDS.get(feature, (f"low {label}", f"high {label}"))
+    label = row.feature.replace("_", " ")
+    own = (f"not {label}", label) if getattr(row, "share", False) else (f"low {label}", f"high {label}")
+    return WORDS.get(row.feature, own)
 
 
 def _join(words: list[str]) -> str:
@@ -170,7 +194,7 @@ def supported(word: str, profiles: pd.DataFrame, key: str) -> bool:
     bare = word.lower().removeprefix("very ").strip()
     for row in markers(profiles, key).itertuples():
         strong = abs(row.difference) >= STRONG or not word.lower().startswith("very ")
-        if strong and bare == _pair(row.feature)[int(row.difference > 0)]:
+        if strong and bare == _pair(row)[int(row.difference > 0)]:
             return True
     return (
         bool(np.all(~profiles.loc[profiles["segment_key"] == key, "marker"]))
@@ -184,10 +208,15 @@ def sentence(profiles: pd.DataFrame, key: str, limit: int = 5) -> str:
     if own.empty:
         return "No feature lies half a standard deviation or more from the average customer."
     parts = [
-        f"{row.feature.replace('_', ' ')} {number(row.mean)} (all: {number(row.overall_mean)})"
+        f"{row.feature.replace('_', ' ')} {shown(row, row.mean)} (all: {shown(row, row.overall_mean)})"
         for row in own.itertuples(index=False)
     ]
     return "Set apart by " + "; ".join(parts) + "."
+
+
+def shown(row: Any, value: float) -> str:
+    """A mean of a profile's row: a percentage where it is a share of customers."""
+    return f"{value:.0%}" if getattr(row, "share", False) else number(value)
 
 
 def number(value: float) -> str:

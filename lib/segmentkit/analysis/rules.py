@@ -224,7 +224,7 @@ class Rules:
         share = dict(zip(self.order, self.shares, strict=True))
         told = "; ".join(f"{name} {share[name]:.1%}" for name in [*self.conditions, NO_RULE] if name in share)
         given = f"{by}, set beforehand, not found in the data"
-        return f"{given}: a customer belongs to the first that fits, in this order, {told}."
+        return f"{given}: a customer belongs to the first that fits, in this order (shares when it was made), {told}."
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
