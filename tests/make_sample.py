@@ -7,15 +7,16 @@ import pandas as pd
 
 from sample_shop import SampleShop, sample_shop
 
+PARQUET = ("transactions", "consents")
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 
 
 def write(shop: SampleShop, folder: Path) -> None:
-    """Purchases as parquet, the small tables as CSV, and the truth beside them."""
+    """Purchases and consents as parquet, the small tables as CSV, and the truth beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in shop.tables.items():
-        if name == "transactions":
-            table.to_parquet(folder / "transactions.parquet", index=False, compression="zstd")
+        if name in PARQUET:
+            table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
         else:
             table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     shop.truth.to_csv(folder / "truth.csv", index=False, lineterminator="\n")
@@ -25,7 +26,7 @@ def write(shop: SampleShop, folder: Path) -> None:
 def read() -> dict[str, pd.DataFrame]:
     """The committed sample, as text where it is CSV."""
     tables = {path.stem: pd.read_csv(path, dtype=str) for path in SAMPLE.glob("*.csv")}
-    return tables | {"transactions": pd.read_parquet(SAMPLE / "transactions.parquet")}
+    return tables | {name: pd.read_parquet(SAMPLE / f"{name}.parquet") for name in PARQUET}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Whatever comes from here is simulated. The spring e-mail has two offers and a hold-out of a fifth; what each brings
 depends on the kind of customer, and so does the best offer. An offer also costs money where it is used, even by those
 who would have bought anyway. A third of the customers answer a survey; of the three attitudes behind the answers, two
-go with a kind of customer.
+go with a kind of customer. Names, e-mail addresses and telephone numbers are made up: example.com, and numbers that the
+German regulator keeps free for films.
 """
 
 from dataclasses import dataclass
@@ -60,6 +61,28 @@ SAYS = {
     "quality": ("the fruit is fresh", "fresh bread", "fresh bread and fresh fruit", "always fresh vegetables"),
     "in a hurry": ("quick and close to home", "close to work", "open late and close by", "quick, close to the bus"),
 }
+# share that agreed, by channel; of those a tenth took it back later
+AGREED, WITHDREW = {"email": 0.7, "sms": 0.3, "post": 0.6, "ads": 0.55}, 0.1
+FIRST_NAMES = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Elif",
+    "Fatima",
+    "Grzegorz",
+    "Hélène",
+    "Ioannis",
+    "Jürgen",
+    "Karin",
+    "李",
+)
+LAST_NAMES = (
+    "Müller", "Schmidt", "O'Brien", "Nowak", "Yılmaz", "Weiß", "小龙", "محمد", "García", "van der Berg", "Smith, Jr.",
+)  # fmt: skip
+AWKWARD = {3: '=HYPERLINK("http://example.com","win")', 4: "+4477", 5: "@SUM(A1:A9)", 6: "-2+3", 7: 'Anna "Anni"'}
+FREE_NUMBERS = ("30 23125", "69 90009", "40 66969", "221 4710", "89 99998")
+WRITTEN = ("+49 {area} {line}{end}", "0{area}/{line}{end}", "0049 {area} {line} {end}")
 SAYS_NOTHING = ("no special reason", "habit I think", "my sister told me", "do not know")
 
 
@@ -96,6 +119,8 @@ def sample_shop(customers: int = 2_000, seed: int = 11) -> SampleShop:
     }
     # a stream of its own: the rest of the shop stays as it was before there was a survey
     tables["survey"], attitudes = _survey(np.random.default_rng([seed, 2]), people)
+    tables["consents"] = _consents(np.random.default_rng([seed, 3]), people["customer_id"])
+    tables["addresses"] = _addresses(np.random.default_rng([seed, 4]), people["customer_id"])
     planted = _planted(shop, people, answered) | {"attitudes_by_kind": ATTITUDES, "attitude": attitudes}
     return SampleShop(tables, shop.truth[["customer_id", "kind"]], planted)
 
@@ -122,6 +147,41 @@ def _survey(rng: np.random.Generator, people: pd.DataFrame) -> tuple[pd.DataFram
     skips = np.r_[[SKIPPED] * (table.shape[1] - 2), SKIPPED_OPEN]
     table.iloc[:, 1:] = table.iloc[:, 1:].mask(rng.random((len(asked), len(skips))) < skips, "")
     return table, dict(zip(asked["customer_id"], attitude.astype(str), strict=True))
+
+
+def _consents(rng: np.random.Generator, ids: pd.Series) -> pd.DataFrame:
+    """One row for each answer ever given; whoever is asked nothing has no row, and whoever withdraws has two."""
+    parts = []
+    for channel, share in AGREED.items():
+        asked = ids[rng.random(len(ids)) < 0.9]
+        yes = rng.random(len(asked)) < share / 0.9
+        days = rng.integers(0, 500, len(asked))
+        at = (pd.Timestamp("2024-02-01") + pd.to_timedelta(days, "D")).strftime("%Y-%m-%d")
+        rows = pd.DataFrame({"customer_id": asked.to_numpy(), "channel": channel, "purpose": "marketing"})
+        parts.append(rows.assign(granted=np.where(yes, "yes", "no"), at=at, origin="sign-up form"))
+        left = rows[yes & (rng.random(len(asked)) < WITHDREW)]
+        parts.append(left.assign(granted="no", at="2025-09-15", origin="preference page"))
+    return pd.concat(parts).sort_values(["customer_id", "channel", "at"], ignore_index=True)
+
+
+def _addresses(rng: np.random.Generator, ids: pd.Series) -> pd.DataFrame:
+    """The address book; some names are awkward on purpose, some customers left no e-mail address or number."""
+    n = len(ids)
+    first, last = rng.choice(FIRST_NAMES, n).astype(object), rng.choice(LAST_NAMES, n).astype(object)
+    for place, name in AWKWARD.items():
+        first[place] = name
+    area, line = np.array([number.split() for number in FREE_NUMBERS])[np.arange(n) % 5].T
+    end = [f"{number:03}" for number in (np.arange(n) // 5) % 1_000]
+    written = rng.choice(WRITTEN, n)
+    phone = [w.format(area=a, line=b, end=c) for w, a, b, c in zip(written, area, line, end, strict=True)]
+    email = [f"customer.{i[1:]}@example.com" if i[-1] != "9" else f" Customer.{i[1:]}@Example.COM" for i in ids]
+    table = pd.DataFrame({"customer_id": ids.to_numpy(), "email": email, "phone": phone})
+    table["email"] = table["email"].mask(rng.random(n) < 0.05, "")
+    table["phone"] = table["phone"].mask(rng.random(n) < 0.2, "")
+    postcode = [f"{number:05}" for number in rng.integers(1_067, 99_998, n)]
+    return table.assign(
+        first_name=first, last_name=last, country="DE", postcode=postcode, crm_id=[f"003SHOP{i[1:]:0>11}" for i in ids]
+    )
 
 
 def _exact_arms(count: int) -> np.ndarray:

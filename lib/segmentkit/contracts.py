@@ -140,6 +140,12 @@ TABLES: dict[str, TableContract] = {
             enables="redemption and conversion rates by segment",
         ),
         _table(
+            "consents",
+            "customer_id:text channel:text purpose:text granted:flag",
+            "at:time origin:text",
+            enables="files that leave: nobody is contacted without consent for that channel and purpose",
+        ),
+        _table(
             "survey",
             "customer_id:text",
             "at:time",
@@ -168,3 +174,12 @@ TABLES: dict[str, TableContract] = {
         ),
     )
 }
+
+# no shared table: read when files are written, never kept in a run
+ADDRESSES = _table(
+    "addresses",
+    "customer_id:text",
+    "email:text phone:text first_name:text last_name:text country:text postcode:text crm_id:text external_id:text",
+    key="customer_id",
+    enables="files that a CRM or an advertising platform can take",
+)

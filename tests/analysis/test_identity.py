@@ -286,3 +286,16 @@ def test_customers_seen_once_do_not_weigh_in_a_translation() -> None:
     before = pd.Series(["A"] * 40 + ["B"] * 40, index=[f"C{i:04d}" for i in range(80)])
     now = pd.Series(["Y"] * 30 + ["X"] * 30 + ["Y"] * 500, index=[f"C{i:04d}" for i in range(10, 70)] + [*range(500)])
     assert identity.translate(before, now) == {"A": "Y", "B": "X"}
+
+
+# --- the line of keys
+
+
+def test_a_line_of_keys_goes_on_and_another_first_fit_begins_another() -> None:
+    facts = {"source": "shop", "features": ["frequency"], "keys": 4, "as_of": "2025-06-01", "seed": 7}
+    first = identity.lineage(None, **facts)
+    assert len(first) == 8
+    assert identity.lineage(None, **dict(reversed(facts.items()))) == first
+    assert identity.lineage({"lineage": first}, **facts | {"as_of": "2025-07-01"}) == first
+    assert identity.lineage(None, **facts | {"as_of": "2025-07-01"}) != first
+    assert identity.lineage({}, **facts) == first  # a model of an older kit has no line yet

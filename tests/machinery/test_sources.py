@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from segmentkit.contracts import RawTable
+from segmentkit.contracts import ADDRESSES, RawTable
 from segmentkit.errors import DataError, KitError, ParameterError
-from segmentkit.machinery.reading import read_source, resolve_path
+from segmentkit.machinery.reading import read_addresses, read_source, resolve_path
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.sources import Source, load_source
 
@@ -384,3 +384,47 @@ def test_the_name_of_a_source_is_its_toml_file(write_source) -> None:
     path: Path = write_source()
     source = load_source(str(path))
     assert (source.key, source.folder) == ("shop", str(path.parent))
+
+
+# --- the address book
+
+
+def _with_book(tmp_path: Path, text: str) -> Source:
+    (tmp_path / "book.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "lines.csv").write_text("c,o,t,a\nC1,1,2025-01-01,2\n", encoding="utf-8")
+    toml = (
+        'currency = "EUR"\ntime_zone = "UTC"\nidentifiers = "pseudonymous"\nanalysis_basis = "test"\n'
+        '[transactions]\npath = "lines.csv"\ncustomer_id = "c"\norder_id = "o"\nordered_at = "t"\namount = "a"\n'
+        '[addresses]\npath = "book.csv"\ncustomer_id = "id"\nemail = "mail"\n'
+    )
+    (tmp_path / "shop.toml").write_text(toml, encoding="utf-8")
+    return load_source(str(tmp_path / "shop.toml"))
+
+
+def test_an_address_book_is_no_shared_table_and_is_read_as_text(tmp_path: Path) -> None:
+    source = _with_book(tmp_path, "id,mail\n007,a@example.com\n008,\n")
+    assert list(source.tables) == ["transactions"]
+    assert set(read_source(source, connect())) == {"transactions"}
+    assert Source.from_dict(json.loads(json.dumps(source.to_dict()))) == source
+    book = read_addresses(source, connect())
+    assert book["customer_id"].tolist() == ["007", "008"]
+    assert book["email"].fillna("").tolist() == ["a@example.com", ""]
+    assert book.columns.tolist() == ADDRESSES.names
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,mail\nC1,a@example.com\nC1,b@example.com\n", r"book.csv, row 2 repeats a customer_id \(1 such rows\)"),
+        ("id,mail\nC1,a@example.com\n,b@example.com\n", "book.csv, row 2 has no customer_id"),
+        ("id,mail\nC1,a@example.com\nC2,b,c\n", "book.csv, row 2 cannot be read"),
+        ("id,post\nC1,a@example.com\n", "book.csv has no column 'mail' for email"),
+    ],
+)
+def test_an_address_book_that_cannot_be_trusted_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        read_addresses(_with_book(tmp_path, text), connect())
+
+
+def test_without_an_address_book_there_are_no_rows() -> None:
+    assert read_addresses(load_source("complete_journey"), connect()).empty

@@ -5,9 +5,12 @@ the overlap is half or more both ways and clearly more than chance; everything e
 new, gone.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +42,23 @@ class Carried:
         """Keys that live on."""
         lives = self.fates["fate"].isin(["kept", "split"]) & self.fates["segment_key"].isin(self.model.keys)
         return list(self.fates.loc[lives, "segment_key"])
+
+
+def lineage(earlier: Mapping[str, Any] | None, **facts: Any) -> str:
+    """Name of a line of keys: A means the same group only inside one line.
+
+    Args:
+        earlier: content of the earlier run's model, whose line goes on; None at a first fit.
+        facts: what a first fit follows from: source, columns, method, keys, days and seed. The same again is the same
+            line; other data begin another.
+
+    Returns:
+        Eight hexadecimal digits.
+    """
+    if earlier and earlier.get("lineage"):
+        return str(earlier["lineage"])
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def carry(

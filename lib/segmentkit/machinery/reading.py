@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import RawTable
+from segmentkit.contracts import ADDRESSES, RawTable
 from segmentkit.errors import DataError, PrivacyStop
 from segmentkit.machinery.sources import Source
 
@@ -39,6 +39,30 @@ def read_source(source: Source, connection: Any) -> dict[str, RawTable]:
             'names and phone numbers by ids that name nobody before you export, then state identifiers = "pseudonymous"'
         )
     return {name: _read_table(source, name, connection) for name in source.tables}
+
+
+def read_addresses(source: Source, connection: Any) -> pd.DataFrame:
+    """The source's address book as text, one row a customer; without one, no rows.
+
+    Raises:
+        DataError: its file or a column is missing, a line cannot be read, or a customer is in it twice or without id.
+    """
+    if not source.addresses:
+        return pd.DataFrame({column: pd.Series(dtype="str") for column in ADDRESSES.names})
+    path = resolve_path(source.addresses.path, source.folder)
+    file_table, unreadable = _read_file(connection, path, "file_addresses", source.addresses.options)
+    book = _select(path, file_table, source.addresses.columns).execute()
+    ids, numbers = book["customer_id"], book["row_number"]
+    for what, wrong in (
+        ("cannot be read", unreadable["row_number"]),
+        ("has no customer_id", numbers[ids.isna() | (ids.str.strip() == "")]),
+        ("repeats a customer_id", numbers[ids.duplicated() & ids.notna()]),
+    ):
+        if len(wrong):
+            raise DataError(
+                f"{path.name}, row {wrong.iloc[0]} {what} ({len(wrong):,} such rows); mend the address book"
+            )
+    return book.reindex(columns=ADDRESSES.names).astype("str")
 
 
 def _read_table(source: Source, name: str, connection: Any) -> RawTable:

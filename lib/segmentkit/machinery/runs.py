@@ -20,7 +20,7 @@ from segmentkit.machinery.earlier import Earlier
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
 from segmentkit.machinery.manifest import Manifest, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder
-from segmentkit.machinery.reading import read_source
+from segmentkit.machinery.reading import read_addresses, read_source
 from segmentkit.machinery.series import check_run_name, missing_table, run_name, shown
 from segmentkit.machinery.sources import Source, load_source
 from segmentkit.machinery.threads import cap_environment, cap_loaded, duckdb_memory_limit, worker_count
@@ -248,6 +248,10 @@ class Run:
     def read_source(self, source: Source) -> dict[str, RawTable]:
         """Open every table of a source through the run's connection."""
         return read_source(source, self.connection)
+
+    def read_addresses(self) -> pd.DataFrame:
+        """The source's address book, from its own file; nothing of it is kept with the run."""
+        return read_addresses(self.source, self.connection)
 
     def use_source(self, name: str) -> Source:
         """Read a source's description and keep it with the run, for the notebooks that follow."""

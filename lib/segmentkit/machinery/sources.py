@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from segmentkit.contracts import ITEM_KINDS, TABLES, Column, Formats
+from segmentkit.contracts import ADDRESSES, ITEM_KINDS, TABLES, Column, Formats
 from segmentkit.errors import ParameterError
 from segmentkit.machinery.paths import project_root
 
@@ -54,6 +54,7 @@ class Source:
     tables: dict[str, TableSource]
     folder: str
     rules: dict[str, str] = field(default_factory=dict)
+    addresses: TableSource | None = None
 
     @property
     def name(self) -> str:
@@ -120,7 +121,8 @@ class Source:
     def from_dict(cls, content: Mapping[str, Any]) -> "Source":
         """Back from ``source.json``."""
         tables = {name: TableSource.from_dict(table) for name, table in content["tables"].items()}
-        return cls(content["key"], content["facts"], tables, content["folder"], content.get("rules", {}))
+        book = TableSource.from_dict(content["addresses"]) if content.get("addresses") else None
+        return cls(content["key"], content["facts"], tables, content["folder"], content.get("rules", {}), book)
 
 
 def load_source(name: str) -> Source:
@@ -139,11 +141,12 @@ def load_source(name: str) -> Source:
     facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict)}
     _check_facts(path, facts)
     for table in sections:
-        _known(table, TABLES, f"{path}: table")
+        _known(table, [*TABLES, ADDRESSES.name], f"{path}: table")
     if "transactions" not in sections:
         raise ParameterError(f"{path}: no [transactions] section; every source needs one")
     tables = {table: _table_source(path, table, section) for table, section in sections.items()}
-    return Source(path.stem, facts, tables, str(path.parent), rules)
+    book = tables.pop(ADDRESSES.name, None)
+    return Source(path.stem, facts, tables, str(path.parent), rules, book)
 
 
 def _rules(path: Path, rules: Any) -> dict[str, str]:
@@ -222,7 +225,7 @@ def _check_shapes(path: Path, table: str, section: Mapping[str, Any], columns: M
 
 
 def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSource:
-    contract = TABLES[table]
+    contract = ADDRESSES if table == ADDRESSES.name else TABLES[table]
     if not section.get("path"):
         raise ParameterError(f'{path}: [{table}] has no path; add path = "file.csv"')
     columns = {key: value for key, value in section.items() if key not in TABLE_OPTIONS}
