@@ -19,20 +19,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 from light import CHANGED, LIGHT, Command  # noqa: E402
 
 ALONE = {"test_batch", "test_orders_file"}
-RUNS = {"test_series", "test_months", "test_faults", "test_report_pages", "test_lab"}
+RUNS = {"test_series", "test_months", "test_faults", "test_report_pages", "test_lab", "test_activation"}
 
 
 @pytest.fixture(scope="session")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for runs, away from the analyst's own."""
-    folder = tmp_path_factory.mktemp("outputs")
-    before = os.environ.get("SEGMENTKIT_OUTPUTS")
-    os.environ["SEGMENTKIT_OUTPUTS"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["SEGMENTKIT_OUTPUTS"]
-    else:
-        os.environ["SEGMENTKIT_OUTPUTS"] = before
+    folders = {f"SEGMENTKIT_{name.upper()}": tmp_path_factory.mktemp(name) for name in ("outputs", "playbook")}
+    before = {name: os.environ.get(name) for name in folders}
+    os.environ |= {name: str(folder) for name, folder in folders.items()}
+    yield folders["SEGMENTKIT_OUTPUTS"]
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,17 @@ CHANGED = {
     "test_lift": 0.1,
     "test_margin_rate": 0.2,
     "test_cost": 1.0,
+    "campaign": "winter",
+    "campaign_start": "2026-01-05",
+    "destinations": ["mailchimp email", "meta ads"],
+    "write_files": True,
+    "smallest_group": 20,
+    "match_rate": 0.8,
+    "contact_cap": [3],
+    "cap_days": 20,
+    "likely_for": ["Frozen"],
+    "buying_days": 28,
+    "also_sensitive": ["Drinks"],
 }
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,24 @@ def by_segment(features: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
     table["share_of_customers"] = table["customers"] / len(joined)
     table["share_of_sales"] = table["sales"] / joined["monetary"].sum()
     return table
+
+
+def scorecard(worth: pd.DataFrame, names: Mapping[str, str], checks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One line a segment for people: who, how many, what they bring, and whether the segment is found again.
+
+    Args:
+        worth: from ``by_segment``.
+        names: by key.
+        checks: rows of ``viability.check`` as 04 keeps them.
+
+    Returns:
+        ``segment_key, name, customers, share_of_customers, sales, share_of_sales, sales_per_customer, found_again``.
+    """
+    words = {row["segment_key"]: row["word"] for row in checks}
+    table = worth[worth["segment_key"] != "all"]
+    table = table.assign(name=table["segment_key"].map(dict(names)), found_again=table["segment_key"].map(words))
+    shown = ["segment_key", "name", "customers", "share_of_customers", "sales", "share_of_sales", "sales_per_customer"]
+    return table[[*shown, "found_again"]].reset_index(drop=True)
 
 
 def top_customers(features: pd.DataFrame, share: float = 0.1, by: str = "monetary") -> tuple[pd.Series, str]:

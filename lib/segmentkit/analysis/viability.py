@@ -4,7 +4,7 @@ Knock-out criteria come first (Dolnicar, Gruen and Leisch 2018, Market Segmentat
 fails one is not ranked, however attractive it looks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,11 @@ def shape_sentence(table: pd.DataFrame) -> str:
 
 
 def reach(
-    segments: pd.DataFrame, contacts: pd.DataFrame, customers: pd.DataFrame, consent: Sequence[str] = ()
+    segments: pd.DataFrame,
+    contacts: pd.DataFrame,
+    customers: pd.DataFrame,
+    consent: Sequence[str] = (),
+    consented: Mapping[str, Collection[str]] | None = None,
 ) -> pd.DataFrame:
     """Which channels have reached which share of each segment, and with what consent.
 
@@ -159,6 +163,7 @@ def reach(
         customers: may hold flags of consent, true or 1 where it was given.
         consent: a channel and the column with its flag, each ``email may_email``; a channel without one has consent
             ``not stated``.
+        consented: customers with consent by channel, as ``audience.allowed`` finds them in the table of consents.
 
     Returns:
         ``segment_key, channel, customers, reached, reached_share``, ``opened_share`` and ``clicked_share`` (of those
@@ -168,7 +173,8 @@ def reach(
     Raises:
         ParameterError: not ``CHANNEL COLUMN``, or no such column.
     """
-    flags = {}
+    ids = segments["customer_id"]
+    flags = {name: ids.isin(list(own)).set_axis(ids) for name, own in (consented or {}).items()}
     for text in consent:
         channel, _, column = text.strip().rpartition(" ")
         if not channel or column not in customers.columns:

@@ -90,6 +90,7 @@ def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
         ("validated", _first),
         ("explored", _value),
         ("measured", _campaigns),
+        ("activated", _playbook),
         ("data", _data),
     )
     cards = [maker(found, money) for stage, maker in makers if found[stage]]
@@ -151,6 +152,14 @@ def _first(found: dict[str, Any], money: Money) -> dict[str, Any]:
     figures = [*others, *(card["sentence"] for card in checks["personas"])]
     link = "record_04_segment_validation.html"
     return _card("Which segment first, and can we recognise it?", f"{answer.rstrip('.')}.", sure, figures, link)
+
+
+def _playbook(found: dict[str, Any], money: Money) -> dict[str, Any]:
+    acted = found["activated"]
+    sure = f"each claim says how far to trust it. {acted['audience']}"
+    figures = [*acted["sentences"].values(), acted["likely"], acted["mix"], *acted["conflicts"], acted["files"]]
+    question, link = "What do we do with each segment?", "record_06_activation.html"
+    return _card(question, acted["playbook"], sure, figures, link, "cannot" if acted["conflicts"] else "")
 
 
 def supported(found: dict[str, Any], money: Money) -> str:

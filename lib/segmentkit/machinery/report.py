@@ -23,6 +23,7 @@ STAGES = {
     "clustered": "03_clustering",
     "validated": "04_segment_validation",
     "measured": "05_roi_measurement",
+    "activated": "06_activation",
     "monitored": "07_monitoring",
 }
 # where the money bridge rests; the steps between are what was taken off
@@ -44,9 +45,11 @@ def write_report(folder: Path) -> Path:
     common = _common(folder, manifest, found)
     render = _renderer(common)
     segments = segment_rows(found)
+    where = _where_shown(manifest)
     personas = {card["segment_key"]: card for card in found["validated"].get("personas", [])}
     for segment in segments:
         more = {"persona": personas.get(segment["key"]), **_details(folder, segment["key"])}
+        more["playbook"] = _playbook(folder, segment["key"], found["activated"], where)
         page = render("segment.html.j2", title=segment["name"], s=segment, count=len(segments), **more)
         write_text(report / f"segment_{segment['key']}.html", page)
     _write_records(folder, manifest, render)
@@ -162,6 +165,21 @@ def _details(folder: Path, key: str) -> dict[str, Any]:
         "attributes": mine.to_dict("records"),
         "rates": rates[rates["segment_key"] == key].to_dict("records"),
     }
+
+
+def _where_shown(manifest: dict[str, Any]) -> dict[str, str]:
+    """Page and place of every figure, by name."""
+    stages = manifest.get("stages", {}).items()
+    return {name: f"record_{stage}.html#figure-{name}" for stage, entry in stages for name in entry.get("figures", {})}
+
+
+def _playbook(folder: Path, key: str, activated: dict[str, Any], where: dict[str, str]) -> list[dict[str, Any]]:
+    """Claims on a segment, each with the place of its figure; none where 06 has not run."""
+    path = folder / "tables" / "playbook.parquet"
+    if not activated or not path.is_file():
+        return []
+    rows = pd.read_parquet(path).query("segment_key == @key").to_dict("records")
+    return [row | {"link": where.get(row["figure"], "")} for row in rows]
 
 
 def _executed(folder: Path) -> list[Path]:

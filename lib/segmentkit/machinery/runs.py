@@ -99,10 +99,11 @@ class Run:
         return self.connection.read_parquet(self._checked(name).as_posix(), table_name=name)
 
     def read_optional(self, name: str) -> pd.DataFrame:
-        """Read a shared table that a source may leave out; without it, no rows and the table's columns."""
+        """Read a table that a run may be without; then no rows, and of a shared table its columns."""
         if self.has_table(name):
             return self.read_table(name)
-        return pd.DataFrame({column: pd.Series(dtype="object") for column in TABLES[name].names})
+        columns = TABLES[name].names if name in TABLES else []
+        return pd.DataFrame({column: pd.Series(dtype="object") for column in columns})
 
     def write_table(self, name: str, table: pd.DataFrame | ibis.Table | None) -> None:
         """Write a table as parquet, whole or not at all, and note rows, columns and hash.
@@ -173,7 +174,14 @@ class Run:
             data = base64.b64encode(path.read_bytes()).decode()
             display(HTML(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'))
         else:
-            display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt}})
+            display(Image(data=path.read_bytes(), alt=alt), metadata={"image/png": {"alt": alt, "name": name}})
+
+    def figures(self) -> dict[str, tuple[bytes, str]]:
+        """Figures of this run so far: PNG and alt text, by name."""
+        stages = self.manifest.read().get("stages", {}).values()
+        found = {name: figure["alt"] for stage in stages for name, figure in stage.get("figures", {}).items()}
+        paths = {name: self.folder / "figures" / f"{name}.png" for name in found}
+        return {name: (path.read_bytes(), found[name]) for name, path in paths.items() if path.is_file()}
 
     def say(self, *sentences: str) -> None:
         """Show computed sentences as paragraphs; whatever the data hold is shown as text, never run."""
