@@ -149,7 +149,7 @@ def growth(it: About) -> Claim:
     """Its potential in a stated market."""
     row = it.row(it.found.growth)
     if row is None:
-        return unknown("growth", "no market size is stated; `market_sizes` in 05 would give its potential")
+        return unknown("growth", "no market size is stated; market_sizes in 05 would give its potential")
     told = (
         f"Potential of {row['potential_sales']:,.0f} {it.currency} if the rest of a stated market of "
         f"{row['market']:,.0f} customers bought as its own do; who they are is not measured."

@@ -182,6 +182,9 @@ def _cap(it: About) -> Claim:
     cap = "no cap is stated" if it.found.cap is None else f"the stated cap is {it.found.cap}"
     if row is None:
         return unknown("contact cap", f"no contact is recorded, and {cap}")
+    if not row["most"] and not row["mean"]:
+        told = f"No contact in the last {it.found.load_days} days; {cap}."
+        return Claim("contact cap", told, MEASURED, "contact_load", value=0.0)
     told = (
         f"{number(row['mean'])} contacts a customer in the last {it.found.load_days} days on average, 19 of 20 "
         f"customers had at most {row['most']:.0f}; {cap}."

@@ -51,8 +51,13 @@ class LikelyBuyers:
     @property
     def sentence(self) -> str:
         """How it was judged, every verdict, and what was refused."""
+        return " ".join([self.told, *self.sentences])
+
+    @property
+    def sentences(self) -> list[str]:
+        """What became of each category."""
         found = [f"{one.sentence} {one.in_practice}".strip() for one in self.judged]
-        return " ".join([self.told, *(found or ["No category was bought for the first time, so none was tried."])])
+        return found or ["No category was bought for the first time, so none was tried."]
 
     def by_segment(self, segments: pd.DataFrame) -> pd.DataFrame:
         """Mean probability and expected buyers of each segment; missing where a category has no scores.

@@ -87,10 +87,15 @@ class HoldOut:
         return pd.DataFrame(rows)[["segment_key", "customers", "recall", "popularity", "gain", "low", "high"]]
 
     @property
+    def wins(self) -> bool:
+        """Whether taste beats popularity, beyond chance."""
+        return bool(self.by_group.iloc[-1]["low"] > 0)
+
+    @property
     def finding(self) -> str:
         """Whether taste beats popularity, in short."""
         row = self.by_group.iloc[-1]
-        if row["low"] > 0:
+        if self.wins:
             return "Taste foretells purchases better than popularity"
         if row["high"] < 0:
             return "Taste foretells purchases worse than popularity: advise the best sellers"
