@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,20 @@ def planted_run(segmentkit: Command, outputs: Path, tmp_path_factory: pytest.Tem
     source = ["-p", f"source={folder / 'planted.toml'}", "-p", "look_back_days=[180]", *settings]
     done = segmentkit("run", "--run", "summer", *source, "-p", f"as_of={first}", "--until", "03")
     assert done.returncode == 0, done.stdout + done.stderr
+    decide(outputs / "summer")
     done = segmentkit("run", "--run", "winter", "--like", "summer", "--refit", "-p", f"as_of={second}")
     assert done.returncode == 0, done.stdout + done.stderr
     return outputs / "winter"
+
+
+DECIDED = {"stay": "two for one; only in June", "dead": "'come back' card"}
+
+
+def decide(run: Path) -> None:
+    """Somebody fills in an offer for two of the segments, in a spreadsheet that writes semicolons."""
+    line = json.loads((run / "model.json").read_text(encoding="utf-8"))["lineage"]
+    rows = [{"segmentation": line, "segment_key": key_of(run, name), "offer": text} for name, text in DECIDED.items()]
+    pd.DataFrame(rows).to_csv(Path(os.environ["SEGMENTKIT_PLAYBOOK"]) / "planted.csv", sep=";", index=False)
 
 
 def key_of(run: Path, name: str) -> str:
@@ -208,6 +220,21 @@ def test_a_split_a_merger_a_birth_and_a_death_are_said_as_what_they_are(planted_
     assert not {dead, right} & set(table(planted_run, "segments")["segment_key"])
     model = json.loads((planted_run / "model.json").read_text(encoding="utf-8"))
     assert set(model["retired_keys"]) == {dead, right}
+
+
+def test_what_people_decided_lives_on_with_its_segment_and_is_parked_when_that_is_gone(
+    planted_run: Path, outputs: Path
+) -> None:
+    kept = pd.read_csv(
+        Path(os.environ["SEGMENTKIT_PLAYBOOK"]) / "planted.csv", sep=";", dtype=str, keep_default_na=False
+    ).query("offer != ''")
+    stay, dead = (key_of(outputs / "summer", name) for name in ("stay", "dead"))
+    rows = kept.set_index("segment_key")
+    assert rows.loc[stay, ["offer", "status"]].tolist() == [DECIDED["stay"], "in use"]
+    assert rows.loc[dead, ["offer", "status"]].tolist() == [DECIDED["dead"], "parked: no such segment now"]
+    said = table(planted_run, "playbook").query("status == 'stated'")
+    assert said[["segment_key", "element", "claim"]].to_numpy().tolist() == [[stay, "offer", DECIDED["stay"]]]
+    assert "1 rows parked" in metrics(planted_run, "06_activation")["mix"]
 
 
 def test_07_says_exactly_that(planted_run: Path) -> None:

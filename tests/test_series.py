@@ -297,3 +297,58 @@ def test_simulated_figures_say_so_and_stay_off_page_one() -> None:
 def test_light_settings_name_real_parameters() -> None:
     known = {p.name for stage in stages() for p in read_parameters(notebook_path(stage))}
     assert {text.partition("=")[0] for text in LIGHT[1::2]} <= known
+
+
+# --- activation
+
+
+def claims(run: Path) -> pd.DataFrame:
+    return table(run, "playbook")
+
+
+def test_every_claim_of_the_playbook_leads_to_a_figure_or_says_that_there_is_none(shop_run: Path) -> None:
+    found = claims(shop_run)
+    assert set(found["segment_key"]) == set(kinds(shop_run)["segment_key"])
+    assert set(found["status"]) >= {"measured", "estimated", "hypothesis", "no evidence"}
+    without = found[found["figure"] == ""]
+    assert set(without["status"]) <= {"hypothesis", "no evidence", "stated"}
+    assert without[without["status"] == "hypothesis"]["claim"].str.contains("ypothesis").all()
+    assert without[without["status"] == "no evidence"]["claim"].str.startswith("No evidence").all()
+    for key, own in found.groupby("segment_key"):
+        page = (shop_run / "report" / f"segment_{key}.html").read_text(encoding="utf-8")
+        for row in own.itertuples():
+            assert html.escape(row.claim, quote=False).replace("'", "&#39;") in page, row.claim
+            if row.figure:
+                link = next(one for one in page.split('href="') if one.split('"')[0].endswith(f"#figure-{row.figure}"))
+                file, _, place = link.split('"')[0].partition("#")
+                assert f'id="{place}"' in (shop_run / "report" / file).read_text(encoding="utf-8")
+
+
+def test_the_deck_holds_groups_and_no_customer(shop_run: Path) -> None:
+    deck = shop_run / "deck"
+    page = (deck / "summary.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert not [one for one in kinds(shop_run)["customer_id"].head(200) if one in page]
+    assert len(list((deck / "slides").glob("*.png"))) >= 4
+    sheets = pd.read_excel(deck / "summary.xlsx", sheet_name=None, header=None)
+    assert list(sheets) == ["Scorecard", "Money bridge", "Playbook"]
+    worth = table(shop_run, "segment_value").set_index("segment_key")
+    cells = sheets["Scorecard"].to_numpy().ravel().tolist()
+    assert [key for key in worth.index.drop("all") if worth.loc[key, "customers"] not in cells] == []
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would(shop_run: Path) -> None:
+    assert not (shop_run / "exports").exists()
+    told = metrics(shop_run)["06_activation"]
+    assert told["files"].startswith("Dry run: ")
+    assert told["written"] is False
+    funnel = table(shop_run, "audience_funnel")
+    assert (funnel["in_file"] <= funnel["with_consent"]).all()
+
+
+def test_page_one_says_what_to_do_and_how_far_to_trust_it(shop_run: Path) -> None:
+    page = (shop_run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "What do we do with each segment?" in page
+    told = metrics(shop_run)["06_activation"]
+    for sentence in (told["answer"], told["playbook"], told["files"]):
+        assert html.escape(sentence, quote=False).replace("'", "&#39;") in page

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 import phonenumbers
+from phonenumbers import SUPPORTED_REGIONS
 
 from segmentkit.errors import DataError
 
@@ -21,10 +22,16 @@ IDS = {"email": "e-mail", "phone": "phone", "address": "postal address", "crm_id
 # ASVS 5, 1.2.10 and CWE-1236; spreadsheets in East Asia take the full-width signs too. White space and marks without
 # width may stand before them
 FORMULA = re.compile("[\\s\u200b\ufeff]*[=+\\-@\t\r\0\uff1d\uff0b\uff0d\uff20]")
+# spreadsheets of half of Europe begin a cell at a semicolon, quoted or not, and then take line ends for line ends too
+BEGINNING = re.compile(f"(^|[;\n])({FORMULA.pattern})")
+# in no typed text, and a file with one is refused or cut off
+CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 EMAIL = re.compile(
-    r"(?!\.)(?!.*\.\.)[^\s@\"'`(),:;<>\[\]\\]{1,64}(?<!\.)@(?:[^\W_](?:[\w-]*[^\W_])?\.)+(?:[^\W\d_]{2,}|xn--[a-z0-9-]+)"
+    # an apostrophe in front is what a spreadsheet left; marks without width come with pasting and match nobody
+    r"(?![.'])(?!.*\.\.)[^\s@\"`(),:;<>\[\]\\\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]{1,64}(?<!\.)@(?:[^\W_](?:[\w-]*[^\W_])?\.)+(?:[^\W\d_]{2,}|xn--[a-z0-9-]+)"
 )
+SALESFORCE_ID = re.compile("[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 TAG = re.compile(r"<[a-zA-Z/!?][^>]*>?")
 
 
@@ -82,11 +89,14 @@ def read(book: pd.DataFrame) -> Book:
         )
     given = book.reindex(columns=COLUMNS).reset_index(drop=True)
     table = given[["customer_id"]].assign(**{name: _each(given[name], trimmed) for name in COLUMNS[1:]})
-    table["country"] = _each(table["country"], lambda text: text.upper() if re.fullmatch("[A-Za-z]{2}", text) else "")
+    table["country"] = _each(table["country"], lambda text: text.upper() if text.upper() in SUPPORTED_REGIONS else "")
     table["phone"] = phones(table["phone"], table["country"])
     table["email"] = emails(table["email"])
-    for name in ("crm_id", "external_id"):  # a cell that a tool may run as a formula names nobody
-        table[name] = _each(table[name], lambda text: "" if FORMULA.match(text) else text)
+    table["crm_id"] = _each(table["crm_id"], lambda text: text if SALESFORCE_ID.fullmatch(text) else "")
+    # what a platform may run, or would have to be changed, names nobody: without its tags an id may be another's
+    table["external_id"] = _each(
+        table["external_id"], lambda text: "" if FORMULA.match(text) or TAG.search(text) else text
+    )
     texts = (table[name].fillna("").str.lower() for name in NAMED)
     # names are hashed, and a country and a postcode written, only together and where none of them is formula text
     whole = pd.DataFrame({name: for_machine(table[name])[0] for name in NAMED}).notna().all(axis=1)
@@ -102,9 +112,8 @@ def read(book: pd.DataFrame) -> Book:
 
 
 def trimmed(text: str) -> str:
-    """Without white space around, in Unicode NFC, with one kind of line end."""
-    # a lone carriage return is written without quotes by the csv module, and then ends the row for other readers
-    return unicodedata.normalize("NFC", re.sub("\r\n?", "\n", text)).strip()
+    """Without control characters and white space around, in Unicode NFC, with one kind of line end."""
+    return unicodedata.normalize("NFC", CONTROL.sub("", re.sub("\r\n?", "\n", text))).strip()
 
 
 def emails(texts: pd.Series) -> pd.Series:
@@ -142,7 +151,7 @@ def hashed(texts: pd.Series) -> pd.Series:
 
 def for_people(texts: pd.Series) -> pd.Series:
     """Text that a spreadsheet would run gets an apostrophe in front, which makes it text again."""
-    return _each(texts, lambda text: f"'{text}" if FORMULA.match(text) else text)
+    return _each(texts, lambda text: BEGINNING.sub(r"\1'\2", text))
 
 
 def for_machine(texts: pd.Series, *, phones: bool = False) -> tuple[pd.Series, int]:

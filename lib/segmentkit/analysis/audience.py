@@ -51,15 +51,15 @@ class Audience:
 
     @property
     def sentence(self) -> str:
-        """How many are in files, how many wait held back, and why the rest is left out."""
+        """How many a file may hold, how many wait held back, and why the rest is left out."""
         files, wait = self.members["customer_id"].nunique(), self.held_back["customer_id"].nunique()
         lost = ", ".join(f"{reason} {n:,}" for reason, n in self.left_out.items() if n)
         none = self.funnel[self.funnel["why"] != ""].groupby(["platform", "channel"])["segment_key"].agg(", ".join)
         told = "; ".join(f"{platform} {channel} {keys}" for (platform, channel), keys in none.items())
         unwritten = f" No file, with the reason in the funnel: {told}." if told else ""
         return (
-            f"{files:,} customers are in files, {wait:,} who could have been are held back by lot. Left out, counted "
-            f"once for each destination: {lost or 'nobody'}.{unwritten}"
+            f"{files:,} customers pass every gate and are drawn to be reached; {wait:,} pass and are held back by lot. "
+            f"Left out, counted once for each destination: {lost or 'nobody'}.{unwritten}"
         )
 
 

@@ -102,7 +102,9 @@ class About:
 
     def own(self, table: pd.DataFrame | None) -> pd.DataFrame:
         """The segment's rows of a table; none where there is no table."""
-        return pd.DataFrame() if table is None else table[table["segment_key"] == self.key]
+        if table is None or table.empty:
+            return pd.DataFrame()
+        return table[table["segment_key"] == self.key]
 
     def row(self, table: pd.DataFrame | None) -> dict[str, Any] | None:
         """The segment's only row."""

@@ -246,7 +246,8 @@ def files(
     if unnamed := sorted(set(members["segment_key"]) - set(names)):
         raise DataError(f"segments without a name == {unnamed}; names knows {', '.join(names)}; name them all")
     members = members.assign(
-        segment_name=members["segment_key"].map(dict(names)),
+        segment_name=members["segment_key"].map({key: addresses.trimmed(name) for key, name in names.items()}),
+        offer=members["offer"].map(addresses.trimmed),
         run_id=run_id,
         day=day.isoformat(),
         tags="Segment " + members["segment_key"] + f",Run {run_id},{day.isoformat()}",
@@ -298,8 +299,10 @@ def _table(
     table = pd.DataFrame(index=rows.index)
     for header, column in facts.columns.items():
         if column not in CONTACT - reached:
-            table[header], refused = _cells(rows[column].astype("str").where(rows[column].notna()), column, facts)
-            notes += [f"{header}: {refused:,} cells were formula text and are left empty."] if refused else []
+            cells, refused = _cells(rows[column].astype("str").where(rows[column].notna()), column, facts)
+            notes += [f"{header}: {refused:,} cells were formula text and are not written."] if refused else []
+            # for some platforms the name alone tells the segment
+            table[header] = cells.fillna("Segment " + rows["segment_key"]) if column == "segment_name" else cells
     return table.fillna(facts.null), tuple(notes)
 
 

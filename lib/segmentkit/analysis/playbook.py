@@ -30,10 +30,17 @@ class Playbook:
     Attributes:
         table: ``COLUMNS``, one row a segment and element, segments and elements in order.
         sentences: by key, the segment in one sentence, from its claims alone.
+        actions: by key, what evidence there is for acting: channel and budget, or the test that would give some.
     """
 
     table: pd.DataFrame
     sentences: dict[str, str]
+    actions: dict[str, str]
+
+    @property
+    def answer(self) -> str:
+        """What to do with each segment, as far as anything is known."""
+        return " ".join(f"{key}: {told}." for key, told in self.actions.items())
 
     @property
     def sentence(self) -> str:
@@ -61,7 +68,7 @@ def build(
     sizes = segments["segment_key"].value_counts()
     if lost := sorted(set(sizes.index) - set(names)):
         raise DataError(f"segments without a name == {lost}; every key needs one; take the names that 03 gave")
-    rows, sentences = [], {}
+    rows, sentences, actions = [], {}, {}
     for key in names:
         size, it = int(sizes.get(key, 0)), About(key, found, None, currency)
         it = replace(it, worth=it.row(worth))
@@ -71,7 +78,10 @@ def build(
         made = [claim if claim.customers is not None else replace(claim, customers=size) for claim in made]
         rows += [{"segment_key": key, **asdict(claim)} for claim in made]
         sentences[key] = _manager(it, names[key], size, made)
-    return Playbook(pd.DataFrame(rows, columns=COLUMNS).astype({"customers": "int64"}), sentences)
+        shorts = {claim.element: claim.short for claim in made if claim.short}
+        known = [shorts[name] for name in ("channel", "budget") if name in shorts]
+        actions[key] = "; ".join(known or [shorts.get("test plan", "nothing is known to work")])
+    return Playbook(pd.DataFrame(rows, columns=COLUMNS).astype({"customers": "int64"}), sentences, actions)
 
 
 def beside(claims: pd.DataFrame, decided: pd.DataFrame) -> pd.DataFrame:

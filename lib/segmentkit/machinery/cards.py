@@ -156,10 +156,10 @@ def _first(found: dict[str, Any], money: Money) -> dict[str, Any]:
 
 def _playbook(found: dict[str, Any], money: Money) -> dict[str, Any]:
     acted = found["activated"]
-    sure = f"each claim says how far to trust it. {acted['audience']}"
-    figures = [*acted["sentences"].values(), acted["likely"], acted["mix"], *acted["conflicts"], acted["files"]]
+    sure = f"{acted['playbook']} {acted['files']}"
+    figures = [*acted["sentences"].values(), acted["audience"], acted["likely"], acted["mix"], *acted["conflicts"]]
     question, link = "What do we do with each segment?", "record_06_activation.html"
-    return _card(question, acted["playbook"], sure, figures, link, "cannot" if acted["conflicts"] else "")
+    return _card(question, acted["answer"], sure, figures, link, "cannot" if acted["conflicts"] else "")
 
 
 def supported(found: dict[str, Any], money: Money) -> str:

@@ -13,8 +13,9 @@ from segmentkit.machinery.manifest import Manifest, library_hash
 from segmentkit.machinery.paths import outputs_folder
 from segmentkit.machinery.series import run_name
 
-# a day belongs to one run; own names travel with the model; the rest says how this run relates to the other
-NOT_INHERITED = ("as_of", "own_names", "like", "refit", "run")
+# a day and a campaign belong to one run, and no file leaves unasked; own names travel with the model; the rest says how
+# this run relates to the other
+NOT_INHERITED = ("as_of", "campaign", "campaign_start", "write_files", "own_names", "like", "refit", "run")
 
 
 class Earlier:

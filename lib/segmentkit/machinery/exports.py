@@ -168,10 +168,11 @@ def _write(folder: Path, name: str, content: bytes, rows: int | None) -> dict[st
 def _lines(table: pd.DataFrame) -> list[bytes]:
     """Header and rows as CSV in UTF-8, each with its line end; a row's own line breaks stay inside it."""
     lines: list[str] = []
-    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n")
+    # a carriage return is put in quotes only where line ends have one
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
     writer.writerow(table.columns)
     writer.writerows(table.fillna("").itertuples(index=False, name=None))
-    return [line.encode() for line in lines]
+    return [f"{line[:-2]}\n".encode() for line in lines]
 
 
 def _parts(lines: list[bytes], most_bytes: int) -> list[list[bytes]]:
