@@ -77,7 +77,8 @@ def test_phones_become_e164_or_nothing(number: str, country: str | None, expecte
 
 
 @pytest.mark.parametrize(
-    "text", [" Ann.Lee+x@Example.CO.uk ", "ann_lee@mail.example.com", "用户@例子.中国", "a@b.xn--p1ai"]
+    "text",
+    [" Ann.Lee+x@Example.CO.uk ", "ann_lee@mail.example.com", "用户@例子.中国", "a@b.xn--p1ai", "o'brien@example.com"],
 )
 def test_sane_addresses_are_kept_in_lower_case(text: str) -> None:
     assert only(addresses.emails(texts(text))) == text.strip().lower()
@@ -86,7 +87,8 @@ def test_sane_addresses_are_kept_in_lower_case(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "ann", "ann@", "@example.com", "ann@example", "ann lee@example.com", "a@b@c.com", "a..b@c.com", "a@-b.com",
-     "=cmd@example.com", "+ann@example.com", "-ann@example.com", "a,b@c.com", "a@b.com\nc@d.com", "a" * 65 + "@b.com"],
+     "=cmd@example.com", "+ann@example.com", "-ann@example.com", "a,b@c.com", "a@b.com\nc@d.com", "a" * 65 + "@b.com",
+     "'ann@example.com", "an\u200bn@example.com", "\u200eann@example.com"],
 )  # fmt: skip
 def test_what_is_no_address_or_starts_a_formula_is_missing(text: str) -> None:
     assert only(addresses.emails(texts(text))) is None
@@ -111,9 +113,28 @@ def test_a_postal_address_counts_only_whole() -> None:
 
 
 def test_an_id_that_would_run_as_a_formula_is_no_id_and_case_is_kept() -> None:
-    found = book(crm_id=["003aB", "003Ab", "=1+1"])
-    assert found.table["crm_id"].tolist()[:2] == ["003aB", "003Ab"]
-    assert found.known["crm_id"].tolist() == [True, True, False]
+    found = book(external_id=["3aB", "3Ab", "=1+1"])
+    assert found.table["external_id"].tolist()[:2] == ["3aB", "3Ab"]
+    assert found.known["external_id"].tolist() == [True, True, False]
+
+
+def test_an_id_of_salesforce_has_15_or_18_characters() -> None:
+    found = book(crm_id=["003aB0000000001", "003aB0000000002AAB", "003aB", "003aB-000000000001", "=03aB000000000001"])
+    assert found.known["crm_id"].tolist() == [True, True, False, False, False]
+
+
+def test_an_id_with_tags_is_none_since_without_them_it_may_be_the_id_of_another() -> None:
+    assert book(external_id=["<b>c2</b>", "c2", "c < 2"]).known["external_id"].tolist() == [False, True, True]
+
+
+def test_country_codes_are_those_in_use() -> None:
+    assert book(country=["gb", "UK", "ZZ", None]).table["country"].fillna("").tolist() == ["GB", "", "", ""]
+
+
+def test_control_characters_are_taken_out_of_every_entry() -> None:
+    found = book(first_name=["A\0nn", "\x07"], email=["ann@example.com\0", None])
+    assert found.table["first_name"].fillna("").tolist() == ["Ann", ""]
+    assert found.table["email"].fillna("").tolist() == ["ann@example.com", ""]
 
 
 def test_counts_and_print_hold_no_address() -> None:
@@ -155,6 +176,18 @@ def test_other_text_goes_through_both_writers_unchanged(text: str) -> None:
     assert only(addresses.for_people(texts(text))) == text
     kept, refused = addresses.for_machine(texts(text))
     assert (only(kept), refused) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x;=cmd|' /C calc'!A0;", "x;'=cmd|' /C calc'!A0;"),
+        ("2 for 1; +1", "2 for 1;' +1"),
+        ("a\n@SUM(1)", "a\n'@SUM(1)"),
+    ],
+)
+def test_a_cell_that_begins_behind_a_semicolon_or_a_line_end_is_escaped_too(text: str, expected: str) -> None:
+    assert only(addresses.for_people(texts(text))) == expected
 
 
 def test_a_phone_is_untouched_for_machines_and_escaped_for_people() -> None:

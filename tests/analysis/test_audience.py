@@ -154,7 +154,9 @@ def test_each_step_of_the_funnel_and_each_reason_is_counted() -> None:
     assert found.held_back["customer_id"].tolist() == ["c0003", "c0004"]
     assert found.left_out == {"no consent": 1, "contacted too often": 0, "no address of their own": 1, HELD_BACK: 3,
                               "no file written": 2}  # fmt: skip
-    assert found.sentence.startswith("1 customers pass every gate and are drawn to be reached; 2 pass and are held back by lot.")
+    assert found.sentence.startswith(
+        "1 customers pass every gate and are drawn to be reached; 2 pass and are held back by lot."
+    )
     assert found.sentence.endswith(" No file, with the reason in the funnel: mailchimp email B.")
 
 

@@ -124,7 +124,7 @@ def test_two_arms_get_two_files_in_every_platform() -> None:
 def test_machines_get_names_as_they_are_and_formula_text_not_at_all() -> None:
     (one,) = made("marketo email")
     assert one.table["firstName"].tolist() == ["", "", *ODD[2:7], "Ann"]
-    assert one.notes == ("Offer of segment A: 10 %.", "firstName: 2 cells were formula text and are left empty.")
+    assert one.notes == ("Offer of segment A: 10 %.", "firstName: 2 cells were formula text and are not written.")
 
 
 def test_people_get_an_apostrophe() -> None:
@@ -136,8 +136,9 @@ def test_people_get_an_apostrophe() -> None:
 
 def test_segment_names_are_text_made_by_people_too() -> None:
     assert only("braze email", "B")["segment_name"].tolist() == ["New"]
-    assert only("hubspot email", "CC")["Segment name"].tolist() == ["", ""]
-    assert only("salesforce email", "CC")["Segment_Name__c"].tolist() == ["#N/A"] * 2  # the old name must not stay
+    # a name refused as formula text leaves nobody without a segment, nor with the old one
+    assert only("hubspot email", "CC")["Segment name"].tolist() == ["Segment C"] * 2
+    assert only("salesforce email", "CC")["Segment_Name__c"].tolist() == ["Segment C"] * 2
     assert only("mailchimp email", "A")["Tags"].tolist() == ["Segment A,Run shop-1,2026-06-01"]
 
 

@@ -249,3 +249,13 @@ def test_figures_of_many_segments_and_of_no_finding_are_drawn() -> None:
     playbook_figures.buying_times(buying_times.of_orders(dated, YEAR, lot)).canvas.draw()
     quiet = buying_times.contact_load(contacts(lot), lot, Window(date(2024, 1, 1), date(2024, 12, 1)))
     assert "Nobody was contacted" in texts(playbook_figures.contact_load(quiet))
+
+
+def test_what_to_do_is_said_only_where_there_is_evidence(book: Playbook) -> None:
+    with_evidence = [key for key, told in book.actions.items() if told]
+    assert with_evidence
+    for key in with_evidence:
+        assert f"{key}: {book.actions[key]}." in book.answer
+    nothing = made(Evidence())
+    assert set(nothing.actions.values()) == {""}
+    assert nothing.answer == f"Nothing is proven to work with {', '.join(nothing.actions)}: test first."

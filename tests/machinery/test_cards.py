@@ -20,7 +20,9 @@ def lottery(word: str, low: float | None, *, fits: bool = True, why: str = "") -
 
 
 def found(*tests: dict[str, Any]) -> dict[str, Any]:
-    nothing: dict[str, Any] = {key: {} for key in ("validated", "explored", "data", "clustered", "activated", "monitored")}
+    nothing: dict[str, Any] = {
+        key: {} for key in ("validated", "explored", "data", "clustered", "activated", "monitored")
+    }
     return nothing | {"measured": {"tests": list(tests), "readings": [], "lifetime": ""}}
 
 

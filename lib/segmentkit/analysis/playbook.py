@@ -30,7 +30,7 @@ class Playbook:
     Attributes:
         table: ``COLUMNS``, one row a segment and element, segments and elements in order.
         sentences: by key, the segment in one sentence, from its claims alone.
-        actions: by key, what evidence there is for acting: channel and budget, or the test that would give some.
+        actions: by key, what there is evidence for doing: channel and budget; empty where there is none.
     """
 
     table: pd.DataFrame
@@ -40,7 +40,9 @@ class Playbook:
     @property
     def answer(self) -> str:
         """What to do with each segment, as far as anything is known."""
-        return " ".join(f"{key}: {told}." for key, told in self.actions.items())
+        open_ = ", ".join(key for key, told in self.actions.items() if not told)
+        told = [f"{key}: {told}." for key, told in self.actions.items() if told]
+        return " ".join([*told, f"Nothing is proven to work with {open_}: test first." if open_ else ""]).strip()
 
     @property
     def sentence(self) -> str:
@@ -79,8 +81,7 @@ def build(
         rows += [{"segment_key": key, **asdict(claim)} for claim in made]
         sentences[key] = _manager(it, names[key], size, made)
         shorts = {claim.element: claim.short for claim in made if claim.short}
-        known = [shorts[name] for name in ("channel", "budget") if name in shorts]
-        actions[key] = "; ".join(known or [shorts.get("test plan", "nothing is known to work")])
+        actions[key] = "; ".join(shorts[name] for name in ("channel", "budget") if name in shorts)
     return Playbook(pd.DataFrame(rows, columns=COLUMNS).astype({"customers": "int64"}), sentences, actions)
 
 
