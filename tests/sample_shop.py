@@ -181,7 +181,7 @@ def _addresses(rng: np.random.Generator, ids: pd.Series) -> pd.DataFrame:
     postcode = [f"{number:05}" for number in rng.integers(1_067, 99_998, n)]
     return table.assign(
         first_name=first, last_name=last, country="DE", postcode=postcode, crm_id=[f"003SHOP{i[1:]:0>11}" for i in ids]
-    )
+    ).assign(external_id=[f"SHOP-{i[1:]}" for i in ids])
 
 
 def _exact_arms(count: int) -> np.ndarray:

@@ -105,8 +105,7 @@ PLATFORMS = {
         ("Settings, Properties: create the contact properties Segment, Segment name, Segment run ID (single-line text) "
          "and Segment date (date picker) once; a value absent from a drop-down is rejected.",
          "CRM, Contacts, Import, File from computer, one file, one object: Contacts; key: Email.",
-         "Date format: year, month, day. An empty cell does not overwrite.",
-         "20 MB is the limit of the free tier; 50 imports a day there."),
+         "Date format: year, month, day. An empty cell does not overwrite. The free tier takes 50 imports a day."),
         most_bytes=20_000_000,
     ),
     "salesforce": Platform(
@@ -141,7 +140,7 @@ PLATFORMS = {
         ("Audience, Profiles, Import: import as profiles, NOT into a list: a list import can subscribe people, and "
          "triggers no double opt-in. The file has no consent column on purpose.",
          "Match Segment and Segment Run ID to custom properties of type text.",
-         "Audience, Lists & segments, Create segment: Properties about someone, Segment equals the letter."),
+         "Audience, Lists & segments, Create segment: Segment equals the letter AND Segment Run ID equals this run's."),
         most_bytes=50_000_000,
     ),
     "braze": Platform(
@@ -185,7 +184,7 @@ PLATFORMS = {
         "no page of the maker was at hand: general knowledge, try ten rows first",
         ("Audience, Add contacts, Import contacts, Upload a file.",
          "Choose 'Update any existing contacts', and leave the status of those who unsubscribed alone.",
-         "Match Tags to tags; they are separated by commas inside the cell."),
+         "Match Tags to tags; an import only adds tags, so send to the tags of this run and segment together."),
     ),
     "plain": Platform(
         "Plain file for people", {"email": ("email",), "sms": ("phone",), "post": ("postcode",)},
@@ -325,6 +324,7 @@ def guide(facts: Platform) -> str:
     return (
         f"# {facts.label}\n\n## Before\n\n- Compare rows and hashes with `manifest.json`.\n- Import ten rows, look at "
         "them in the platform, then import the rest.\n- Nobody held back is in these files: import none of `hold_out`."
+        "\n- Who is not in these files keeps the segment of an earlier import: always ask for this run's id as well."
         "\n- Consent may have been withdrawn since the date in the file's name: apply the platform's own suppressions."
         f"\n\n## Import\n\n{clicks}\n\n{null}{size}Facts from: {facts.source}\n"
     )
