@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(<!-- figures -->\n)(.*?)(\n<!-- /figures -->)", re.DOTALL)
 
 def figures(metrics: dict[str, Any]) -> str:
     """The block of README between its two marks."""
-    data, seen, cut, checked, money, month = (metrics[stage] for stage in sorted(metrics))
+    data, seen, cut, checked, money, acted, month = (metrics[stage] for stage in sorted(metrics))
     quantity = next(row for row in data["units"] if row["column"] == "quantity")
     top = checked["segments"][0]
     readings = money["readings"]
@@ -25,6 +25,7 @@ def figures(metrics: dict[str, Any]) -> str:
     verdicts = {r["verdict"] for r in readings}
     returned = month["regression"].partition(" Nothing")[0]
     campaigns = ", ".join(r["campaign_id"] for r in readings)
+    verdicts = "; ".join(f"{category} {verdict.partition(':')[0]}" for category, verdict in acted["verdicts"].items())
     lines = [
         f"- **Data.** {data['lines']:,} purchase lines, {data['rows_quarantined']:,} set aside. "
         f"{quantity['top_share']:.2%} of "
@@ -44,6 +45,8 @@ def figures(metrics: dict[str, Any]) -> str:
         f"Weighted and adjusted for their past, different models give {low:+.0f} to {high:+.0f} dollars; the same "
         f"adjustment finds anything from {lowest:+.0f} to {highest:+.0f} before they began, when there was nothing to "
         "find.",
+        f"- **To do.** {acted['playbook']} {acted['answer']} Scores of likely buyers, "
+        f"judged on a later period: {verdicts}.",
         f"- **The next test.** {plan}",
         f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
         f"households change segment; about {month['noise']:.0%} would by luck alone. {returned}",
@@ -61,7 +64,7 @@ def newest_default_run() -> Path | None:
     for manifest in (ROOT / "outputs").glob("*/manifest.json"):
         content = json.loads(manifest.read_text(encoding="utf-8"))
         source = content["stages"].get("01_data_collection", {}).get("parameters", {}).get("source")
-        whole = content.get("status") == "ok" and len(content["stages"]) == 6
+        whole = content.get("status") == "ok" and len(content["stages"]) == 7
         if source == "complete_journey" and whole and not content["quick"] and _defaults(manifest.parent):
             found.append((content["started"], manifest.parent))
     return max(found)[1] if found else None
