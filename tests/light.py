@@ -100,7 +100,7 @@ CHANGED = {
     "test_cost": 1.0,
     "campaign": "winter",
     "campaign_start": "2026-01-05",
-    "destinations": ["mailchimp email", "meta ads"],
+    "destinations": ["mailchimp email", "braze email"],
     "write_files": True,
     "smallest_group": 20,
     "match_rate": 0.8,

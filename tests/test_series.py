@@ -232,7 +232,8 @@ def test_changed_parameters_arrive_where_they_are_used(changed_run: Path) -> Non
     assert list(pd.read_parquet(changed_run / "tables" / "k_evidence.parquet")["k"]) == [3, 4, 5, 6]
     for stage in stages():
         given = entry[stage]["parameters"]
-        expected = CHANGED | {"like": "", "refit": False, "consent_columns": []}
+        elsewhere = {"like": "", "refit": False, "consent_columns": [], "purpose": "marketing", "allowed_sensitive": []}
+        expected = CHANGED | elsewhere
         assert given == {name: value for name, value in expected.items() if name in given}
 
 
