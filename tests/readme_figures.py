@@ -25,7 +25,7 @@ def figures(metrics: dict[str, Any]) -> str:
     verdicts = {r["verdict"] for r in readings}
     returned = month["regression"].partition(" Nothing")[0]
     campaigns = ", ".join(r["campaign_id"] for r in readings)
-    verdicts = "; ".join(f"{category} {verdict.partition(':')[0]}" for category, verdict in acted["verdicts"].items())
+    scored = "; ".join(f"{category} {verdict.partition(':')[0]}" for category, verdict in acted["verdicts"].items())
     lines = [
         f"- **Data.** {data['lines']:,} purchase lines, {data['rows_quarantined']:,} set aside. "
         f"{quantity['top_share']:.2%} of "
@@ -46,7 +46,7 @@ def figures(metrics: dict[str, Any]) -> str:
         f"adjustment finds anything from {lowest:+.0f} to {highest:+.0f} before they began, when there was nothing to "
         "find.",
         f"- **To do.** {acted['playbook']} {acted['answer']} Scores of likely buyers, "
-        f"judged on a later period: {verdicts}.",
+        f"judged on a later period: {scored}.",
         f"- **The next test.** {plan}",
         f"- **Next time.** In a rehearsal, one half of the year against the other, {month['moved_share']:.0%} of "
         f"households change segment; about {month['noise']:.0%} would by luck alone. {returned}",

@@ -380,3 +380,11 @@ def test_nobody_is_in_a_file_without_consent_held_back_or_in_a_group_too_small(
                 and has_consent(rows, who, one.channel) and flags.loc[who, ids].any()]  # fmt: skip
         assert len(able) == one.in_file
     assert set(found.assignments["customer_id"]) == {*found.members["customer_id"], *found.held_back["customer_id"]}
+
+
+def test_a_lottery_that_gave_somebody_no_arm_is_refused() -> None:
+    segments, lottery = shop("AAAA", "rrrh")
+    ids = segments["customer_id"]
+    torn = lottery.assign(arm=lottery["arm"].where(lottery.index != 0))
+    with pytest.raises(DataError, match="run 04 again"):
+        audience.select(segments, torn, agreed(ids), having(ids), NO_CONTACTS, ["mailchimp email"], **GIVEN)

@@ -205,7 +205,7 @@ def test_a_member_without_the_entry_its_file_needs_is_refused() -> None:
 
 
 def test_a_segment_without_a_name_is_refused() -> None:
-    with pytest.raises(DataError, match=r"without a name == \['Z'\]"):
+    with pytest.raises(DataError, match=r"names of segments == .*'Z': nan"):
         made("marketo email", "Z")
 
 
@@ -231,3 +231,18 @@ def test_every_platform_has_a_guide_with_clicks_and_its_source() -> None:
     assert "`#N/A` clears a field. Each file is below 100,000,000 bytes" in platforms.guide(
         platforms.PLATFORMS["salesforce"]
     )
+
+
+def test_two_segments_that_a_platform_could_not_tell_apart_are_refused() -> None:
+    names = {"A": "Loyal", "B": " Loyal<b></b>"}
+    with pytest.raises(DataError, match="each needs one of its own"):
+        platforms.files(members("hubspot email", "AB"), book(), names, run_id="may", day=DAY)
+
+
+def test_arms_are_told_apart_by_what_is_imported_too() -> None:
+    both = pd.concat([members("mailchimp email", "A"), members("mailchimp email", "AA", arms="b, off").iloc[1:]])
+    found = platforms.files(both, book(), NAMES, run_id="may", day=DAY)
+    assert [set(one.table["Tags"]) for one in found] == [
+        {"Segment A,Run may b  off,2026-06-01"},
+        {"Segment A,Run may reached,2026-06-01"},
+    ]

@@ -79,16 +79,16 @@ def main(n: int) -> None:
             Path(folder), "next", made, chosen.assignments, start=TODAY, end=TODAY, facts={}, dry_run=False
         )
         lap("write")
-        megabytes, parts = {}, {}
+        largest, parts = {}, {}
         for to, (rules, column) in TO.items():
             place = plan.folder / to.rpartition(" ")[0]
             rows = export_reader.read(rules, place, formats, run=RUN, on=TODAY.isoformat())
             assert len(rows) == rows[column].nunique() == reached, f"{to}: {len(rows):,} rows for {reached:,} customers"
-            sizes = [file.stat().st_size / 1e6 for file in place.glob("*.csv")]
-            parts[to], megabytes[to] = len(sizes), round(max(sizes), 3)
+            sizes = [file.stat().st_size for file in place.glob("*.csv")]
+            parts[to], largest[to] = len(sizes), max(sizes)
         lap("read_back")
     peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    keep("exports", customers=n, cpu_seconds=seconds, files=parts, largest_megabytes=megabytes, peak_mib=peak)
+    keep("exports", customers=n, cpu_seconds=seconds, files=parts, largest_bytes=largest, peak_mib=peak)
 
 
 if __name__ == "__main__":

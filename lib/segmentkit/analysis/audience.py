@@ -162,7 +162,7 @@ def _drawn(segments: pd.DataFrame, lottery: pd.DataFrame) -> pd.DataFrame:
     columns = ["customer_id", "arm", "designed_share", "stratum"]
     people = segments[["customer_id", "segment_key"]].dropna().merge(lottery[columns], how="left", on="customer_id")
     moved = int((people["stratum"] != people["segment_key"]).sum())
-    if twice or moved or not lottery["arm"].eq(HELD_BACK).any():
+    if twice or moved or lottery["arm"].isna().any() or not lottery["arm"].eq(HELD_BACK).any():
         raise DataError(
             f"customers twice == {twice:,}, drawn in another segment or not at all == {moved:,}, held back == "
             f"{(lottery['arm'] == HELD_BACK).sum():,}; the lottery must be drawn once for exactly these segments, with "

@@ -240,28 +240,29 @@ def files(
         model_hash: of the segmentation, for the plain file.
 
     Raises:
-        DataError: a member has none of the ids that its file needs.
+        DataError: a member has none of the ids that its file needs, or two segments have one name or none.
     """
-    if unnamed := sorted(set(members["segment_key"]) - set(names)):
-        raise DataError(f"segments without a name == {unnamed}; names knows {', '.join(names)}; name them all")
+    keys = sorted(set(members["segment_key"]))
+    plain = pd.Series({key: addresses.trimmed(names.get(key, "")) for key in keys}, dtype="str")
+    known = addresses.for_machine(addresses.without_tags(plain))[0]
+    if set(keys) - set(names) or known.dropna().duplicated().any():
+        raise DataError(f"names of segments == {known.to_dict()}; each needs one of its own; rename with own_names")
+    same = {"run_id": run_id, "day": day.isoformat(), "model_hash": model_hash, "no": "no", "not_known": ""}
     members = members.assign(
-        segment_name=members["segment_key"].map({key: addresses.trimmed(name) for key, name in names.items()}),
+        segment_name=members["segment_key"].map(plain),
         offer=members["offer"].map(addresses.trimmed),
-        run_id=run_id,
-        day=day.isoformat(),
-        tags="Segment " + members["segment_key"] + f",Run {run_id},{day.isoformat()}",
-        model_hash=model_hash,
-        no="no",
-        not_known="",
         consent_email=members["channel"].map({"email": "yes"}),
+        **same,
     )
-    several, made = members["arm"].nunique() > 1, []
+    arms, made = sorted(members["arm"].unique()), list[File]()
     for (platform, channel), own in members.groupby(["platform", "channel"]):
         facts = PLATFORMS[platform]
-        # a platform must be able to send each arm its own message
-        by = ["segment_key"] * facts.per_segment + ["arm"] * several
+        if len(arms) > 1 and not facts.for_people:  # imported as attributes, two arms of one run id would be one
+            own = own.assign(run_id=f"{run_id} " + own["arm"].str.replace(",", " "))
+        own = own.assign(tags="Segment " + own["segment_key"] + ",Run " + own["run_id"] + "," + own["day"])
+        by = ["segment_key"] * facts.per_segment + ["arm"] * (len(arms) > 1)
         for value, part in own.groupby(by) if by else [((), own)]:
-            labels = [_label(facts, name, one, names) for name, one in zip(by, value, strict=True)]
+            labels = [_label(facts, name, one, list(names), arms) for name, one in zip(by, value, strict=True)]
             name = _file_name(platform, channel, run_id, day.isoformat(), *labels)
             table, notes = _table(part, book, facts, facts.ids[channel])
             shown = tuple(header for header in table.columns if facts.columns[header] in NOT_PERSONAL)
@@ -270,10 +271,10 @@ def files(
     return made
 
 
-def _label(facts: Platform, column: str, value: str, names: Mapping[str, str]) -> str:
+def _label(facts: Platform, column: str, value: str, keys: list[str], arms: list[str]) -> str:
     if column == "segment_key":
-        return f"list-{list(names).index(value) + 1}" if facts.numbered else f"segment-{value}"
-    return f"arm-{value}"
+        return f"list-{keys.index(value) + 1}" if facts.numbered else f"segment-{value}"
+    return f"arm-{arms.index(value) + 1 if facts.numbered else value}"
 
 
 def _file_name(*parts: str) -> str:
@@ -300,7 +301,6 @@ def _table(
         if column not in CONTACT - reached:
             cells, refused = _cells(rows[column].astype("str").where(rows[column].notna()), column, facts)
             notes += [f"{header}: {refused:,} cells were formula text and are not written."] if refused else []
-            # for some platforms the name alone tells the segment
             table[header] = cells.fillna("Segment " + rows["segment_key"]) if column == "segment_name" else cells
     return table.fillna(facts.null), tuple(notes)
 
