@@ -47,6 +47,8 @@ class Plan:
         """What was written, or would be."""
         own = self.table[~self.table["file"].str.startswith("hold_out/")]
         rows = int(own["rows"].sum())
+        if own.empty:
+            return "No file: nobody passes the gates; the funnel says at which they stop."
         if not self.written:
             return f"Dry run: {len(own):,} files with {rows:,} rows would be written; nothing was."
         place = "/".join(self.folder.parts[-2:])
