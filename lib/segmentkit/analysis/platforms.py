@@ -322,10 +322,9 @@ def guide(facts: Platform) -> str:
     null = f"`{facts.null}` clears a field. " if facts.null else ""
     size = f"Each file is below {facts.most_bytes:,} bytes; import every part. " if facts.most_bytes else ""
     return (
-        f"# {facts.label}\n\n## Before\n\n- Compare rows and hashes with `manifest.json`; import ten rows, look, then the "
-        "rest.\n- A file's name says its channel: its customers agreed to that one.\n- Nobody held back is in these files: "
-        "import none of `hold_out`."
-        "\n- Who is not in these files keeps the segment of an earlier import: always ask for this run's id as well."
+        f"# {facts.label}\n\n## Before\n\n- Compare rows and hashes with `manifest.json`; import ten rows and look.\n"
+        "- A file's name says its channel: its customers agreed to that one. Nobody held back is in it.\n"
+        "- Who is not in these files keeps the segment of an earlier import: always ask for this run's id as well."
         "\n- Consent may have been withdrawn since the date in the file's name: apply the platform's own suppressions."
         f"\n\n## Import\n\n{clicks}\n\n{null}{size}Facts from: {facts.source}\n"
     )
