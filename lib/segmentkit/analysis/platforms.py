@@ -323,7 +323,7 @@ def guide(facts: Platform) -> str:
     size = f"Each file is below {facts.most_bytes:,} bytes; import every part. " if facts.most_bytes else ""
     return (
         f"# {facts.label}\n\n## Before\n\n- Compare rows and hashes with `manifest.json`; import ten rows and look.\n"
-        "- A file's name says its channel: its customers agreed to that one. Nobody held back is in it.\n"
+        "- A file's name says its channel: its customers agreed to that; import none of `hold_out`.\n"
         "- Who is not in these files keeps the segment of an earlier import: always ask for this run's id as well."
         "\n- Consent may have been withdrawn since the date in the file's name: apply the platform's own suppressions."
         f"\n\n## Import\n\n{clicks}\n\n{null}{size}Facts from: {facts.source}\n"
