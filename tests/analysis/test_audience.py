@@ -148,7 +148,7 @@ def test_each_step_of_the_funnel_and_each_reason_is_counted() -> None:
     assert [row(found, "A")[step] for step in audience.STEPS] == [5, 4, 4, 3, 1, 1]
     assert (row(found, "B")["in_file"], row(found, "B")["why"]) == (0, "blocked by the playbook")
     small = choose("AAAAABBB", "rrrhhrhr", consents=agreed(ids.drop(0)), known=known, smallest_group=2)
-    assert row(small, "A")["why"] == "too small: 1 customers, fewest allowed 2"
+    assert row(small, "A")["why"] == "too small: fewer than 10 customers, fewest allowed 2"
     assert row(small, "A")["in_file"] == 0
     assert found.members["customer_id"].tolist() == ["c0002"]
     assert found.held_back["customer_id"].tolist() == ["c0003", "c0004"]
@@ -197,7 +197,7 @@ def test_ads_need_one_of_several_entries_and_enough_matches() -> None:
 
 def test_the_smallest_arm_decides_for_its_whole_segment() -> None:
     found = choose("AAAAAAABBBBBB", "rrrsshhrrrsss", smallest_group=3)
-    assert row(found, "A")["why"] == "too small: 2 customers in arm second, fewest allowed 3"
+    assert row(found, "A")["why"] == "too small: fewer than 10 customers in arm second, fewest allowed 3"
     assert found.members["segment_key"].unique().tolist() == ["B"]
     assert choose("AAA", "rrh", smallest_group=1).funnel["why"].tolist() == [""]
 

@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
-from segmentkit.analysis import buying_times
+from segmentkit.analysis import buying_times, channel_answers
 from segmentkit.analysis.buying_times import ANY, PARTS, WEEKDAYS, Times
 from segmentkit.analysis.features import Window, build
 
@@ -216,9 +216,12 @@ def test_channels_are_compared_by_the_answers_that_all_of_them_record() -> None:
     sent = contacts(
         (a + b, "email", "delivery", "one", "2024-05-07"), (a[:80], "email", "open", "one", "2024-05-08"),
         (a + b, "mail", "delivery", "two", "2024-06-07"),
+        (a[:1], "email", "delivery", "three", "2024-07-07"), (a[:1], "mail", "delivery", "three", "2024-07-07"),
     )  # fmt: skip
+    apart = channel_answers.by_channel(sent[sent["campaign_id"] != "three"], responses(a + b, "two"), segments)
+    assert not apart.comparable
     said = pd.concat([responses(a[:40] * 2 + b[:10], "one"), responses(a[60:70] + b[:12], "two")])
-    found = buying_times.by_channel(sent, said, segments)
+    found = channel_answers.by_channel(sent, said, segments)
     assert found.comparable
     assert found.kinds == {"email": ("response",), "mail": ("response",)}  # mail records no opens
     assert found.table["answered"].tolist() == [40, 10, 10, 12]
@@ -230,8 +233,8 @@ def test_channels_are_compared_by_the_answers_that_all_of_them_record() -> None:
 def test_no_contact_one_channel_or_no_common_answer_is_no_evidence() -> None:
     segments = crowd(A=60, B=60)
     ids = segments["customer_id"].tolist()
-    nobody = buying_times.by_channel(contacts(), NONE, segments)
-    one = buying_times.by_channel(
+    nobody = channel_answers.by_channel(contacts(), NONE, segments)
+    one = channel_answers.by_channel(
         contacts((ids, "mail", "delivery", "x", "2024-05-07")), responses(ids[:30], "x"), segments
     )
     assert not nobody.comparable
@@ -240,7 +243,7 @@ def test_no_contact_one_channel_or_no_common_answer_is_no_evidence() -> None:
     assert one.table["answered"].tolist() == [30, 0]
     apart = contacts((ids, "mail", "delivery", "x", "2024-05-07"), (ids, "email", "delivery", "y", "2024-05-07"),
                      (ids[:20], "email", "click", "y", "2024-05-08"))  # fmt: skip
-    found = buying_times.by_channel(apart, responses(ids[:30], "x"), segments)
+    found = channel_answers.by_channel(apart, responses(ids[:30], "x"), segments)
     assert not found.comparable
     assert "no kind of answer in common" in found.sentence
 
@@ -250,7 +253,7 @@ def test_strangers_and_visits_count_nowhere_and_few_reached_have_no_rate() -> No
     ids = segments["customer_id"].tolist()
     sent = contacts((["stranger"], "sms", "delivery", "x", "2024-05-07"), (ids, "site", "visit", None, "2024-05-07"),
                     (ids[:5] + ids[30:], "mail", "delivery", "x", "2024-05-07"))  # fmt: skip
-    found = buying_times.by_channel(sent, responses(["stranger", *ids[:5]], "x"), segments)
+    found = channel_answers.by_channel(sent, responses(["stranger", *ids[:5]], "x"), segments)
     assert found.table["channel"].unique().tolist() == ["mail"]
     assert found.table["reached"].tolist() == [5, 30]
     assert found.table["rate"].isna().tolist() == [True, False]
@@ -263,7 +266,7 @@ def test_contact_load_counts_those_without_any() -> None:
         (ids[:10] * 4, "mail", "delivery", "x", "2024-12-15"), (ids[:10], "mail", "open", "x", "2024-12-15"),
         (ids, "mail", "delivery", "x", "2024-11-01"), (ids, "mail", "delivery", "x", "2025-01-01"),
     )  # fmt: skip
-    load = buying_times.contact_load(sent, segments, YEAR).set_index("segment_key")
+    load = channel_answers.contact_load(sent, segments, YEAR).set_index("segment_key")
     assert load["mean"].to_dict() == {"A": 1.0, "B": 0.0}
     assert load.loc["A", "most"] == 4
-    assert buying_times.contact_load(contacts((ids, "site", "visit", None, "2024-12-15")), segments, YEAR).empty
+    assert channel_answers.contact_load(contacts((ids, "site", "visit", None, "2024-12-15")), segments, YEAR).empty

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segmentkit.analysis import mix
+from segmentkit.analysis import decisions, mix
 from segmentkit.errors import ParameterError
 
 NAMES = {"A": "Big baskets", "B": "Now and then"}
@@ -39,15 +39,15 @@ def test_a_first_table_has_one_empty_row_a_segment() -> None:
     assert (made.table[list(mix.YOURS)] == "").all(axis=None)
     assert made.notes == ()
     assert made.sentence == "Marketing mix: 2 segments, 0 with cells filled in by you."
-    assert mix.offers(made) == {}
-    assert mix.consistency(made, CHANNELS) == []
+    assert decisions.offers(made) == {}
+    assert decisions.consistency(made, CHANNELS) == []
 
 
 def test_no_segments_and_no_file_is_an_empty_table() -> None:
     made = mix.merge(None, {}, {}, "s1")
     assert made.table.empty
-    assert mix.blocked(made, CHANNELS) == set()
-    assert mix.stated(made).empty
+    assert decisions.blocked(made, CHANNELS) == set()
+    assert decisions.stated(made).empty
 
 
 def test_merging_again_changes_nothing() -> None:
@@ -66,7 +66,7 @@ def test_cells_survive_a_rename_a_lost_segment_and_its_return() -> None:
     assert lost.notes == ("A: no such segment now; what you wrote is parked.",)
     assert lost.parked["status"].tolist() == ["parked: no such segment now"]
     assert lost.table["segment_key"].tolist() == ["B", "A"]
-    assert mix.offers(lost) == {}
+    assert decisions.offers(lost) == {}
     assert merged(lost.table, {"B": "Now and then"}).notes == ()
     back = merged(lost.table, NAMES | {"A": "Regulars"})
     assert back.notes == ("A: in use again, with what you had written.",)
@@ -78,14 +78,14 @@ def test_another_segmentation_parks_and_does_not_mix_up_the_letter() -> None:
     first = merged(edited({"offer": "10 % off"}))
     other = merged(first.table, segmentation="s2")
     assert other.notes == ("A: of another segmentation; what you wrote is parked.",)
-    assert mix.offers(other) == {}
+    assert decisions.offers(other) == {}
     # the empty row of B in the first segmentation held nothing
     assert other.parked[["segmentation", "segment_key", "offer"]].values.tolist() == [["s1", "A", "10 % off"]]
     own = other.table.copy()
     own.loc[own["segment_key"].eq("B"), "offer"] = "free delivery"
     first_again = merged(own)
-    assert mix.offers(first_again) == {("A", ""): "10 % off"}
-    assert mix.offers(merged(first_again.table, segmentation="s2")) == {("B", ""): "free delivery"}
+    assert decisions.offers(first_again) == {("A", ""): "10 % off"}
+    assert decisions.offers(merged(first_again.table, segmentation="s2")) == {("B", ""): "free delivery"}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,9 +113,9 @@ def test_what_spreadsheets_do_to_keys_is_undone() -> None:
     assert made.table["segment_key"].tolist() == ["A", "B"]
     assert made.table["channel"].tolist() == ["all", "all"]
     assert made.notes == ("Without a segmentation, and taken to belong to this one: row 3.",)
-    assert mix.caps(made) == {"A": 4}
-    assert mix.offers(made) == {("B", ""): "x"}
-    assert mix.stated(made)["value"].tolist()[:2] == [1200.5, 4.0]
+    assert decisions.caps(made) == {"A": 4}
+    assert decisions.offers(made) == {("B", ""): "x"}
+    assert decisions.stated(made)["value"].tolist()[:2] == [1200.5, 4.0]
 
 
 def test_missing_columns_are_added_and_unknown_ones_kept_in_their_place() -> None:
@@ -165,7 +165,7 @@ def test_a_budget_that_can_be_read_two_ways_or_not_at_all_stops(text: str) -> No
     ("text", "value"), [("0", 0), ("1500", 1500), ("12.5", 12.5), ("12,50", 12.5), ("0.1234", 0.1234)]
 )
 def test_a_budget_has_either_decimal_sign(text: str, value: float) -> None:
-    assert mix.stated(merged(edited({"budget": text})))["value"].tolist() == [value]
+    assert decisions.stated(merged(edited({"budget": text})))["value"].tolist() == [value]
 
 
 @pytest.mark.parametrize("text", ["-1", "2.5", "few", "1 000"])
@@ -182,16 +182,36 @@ def test_an_id_that_a_spreadsheet_would_spoil_gets_a_letter_and_is_known_again()
 
 def test_a_channel_inherits_from_the_row_for_all() -> None:
     made = merged(edited({"offer": "10 % off"}, {"channel": "email"}, {"channel": "sms", "offer": "10 %  OFF"}))
-    assert mix.offers(made) == {("A", ""): "10 % off", ("A", "email"): "10 % off", ("A", "sms"): "10 %  OFF"}
-    assert mix.consistency(made, CHANNELS) == []
+    assert decisions.offers(made) == {("A", ""): "10 % off", ("A", "email"): "10 % off", ("A", "sms"): "10 %  OFF"}
+    assert decisions.consistency(made, CHANNELS) == []
+
+
+@pytest.mark.parametrize("text", ["No offer", "n/a", "-"])
+def test_an_offer_that_may_mean_two_things_stops_the_files(text: str) -> None:
+    (told,) = decisions.conflicts(merged(edited({"offer": text})))
+    assert "may mean two things; write none to contact nobody" in told
+
+
+@pytest.mark.parametrize("text", ["No contact", "do not contact.", "None", "nobody"])
+def test_words_for_contacting_nobody_close_the_segment(text: str) -> None:
+    made = merged(edited({"offer": text}))
+    assert decisions.blocked(made, CHANNELS) == {("A", channel) for channel in CHANNELS}
+    assert decisions.conflicts(made) == []
+
+
+def test_a_refusal_that_belongs_to_another_segmentation_is_not_lost() -> None:
+    parked = merged(merged(edited({"offer": "none"})).table, segmentation="s2")
+    assert decisions.blocked(parked, CHANNELS) == set()
+    (told,) = decisions.conflicts(parked)
+    assert "another segmentation says that nobody is to be contacted" in told
 
 
 def test_two_offers_and_two_messages_of_one_segment_are_told() -> None:
     made = merged(
         edited({"message": "Hello"}, {"channel": "email", "offer": "10 % off"}, {"channel": "sms", "message": "Hi"})
     )
-    assert mix.consistency(made, CHANNELS) == [
-        "Segment A has 2 offers: the kit's proposal in all, sms; '10 % off' in email. One customer may meet them all: "
+    assert decisions.conflicts(made) == [
+        "Segment A has 2 offers: nothing in all, sms; '10 % off' in email. One customer may meet them all: "
         "decide for one.",
         "Segment A has 2 messages: 'Hello' in all, email; 'Hi' in sms. One customer may meet them all: decide for one.",
     ]
@@ -208,50 +228,50 @@ def test_two_offers_and_two_messages_of_one_segment_are_told() -> None:
     ],
 )
 def test_saying_no_closes_a_channel(row: dict[str, str], closed: set[tuple[str, str]]) -> None:
-    assert mix.blocked(merged(edited(row)), CHANNELS) == closed
+    assert decisions.blocked(merged(edited(row)), CHANNELS) == closed
 
 
 def test_closing_a_channel_that_is_none_is_refused() -> None:
     with pytest.raises(
         ParameterError, match="segment A is not to be contacted by channel == 'e-mail'; channels are em"
     ):
-        mix.blocked(merged(edited({"channel": "e-mail", "offer": "none"})), CHANNELS)
+        decisions.blocked(merged(edited({"channel": "e-mail", "offer": "none"})), CHANNELS)
 
 
 def test_a_row_for_a_channel_that_is_none_is_told() -> None:
-    told = mix.consistency(merged(edited({"channel": "e-mail"})), CHANNELS)
+    told = decisions.consistency(merged(edited({"channel": "e-mail"})), CHANNELS)
     assert told == ["Segment A: 'e-mail' is no channel of the files (email, sms, post): the row changes none of them."]
 
 
 def test_a_closed_channel_has_no_offer_and_words_for_it_are_told() -> None:
     made = merged(edited({"offer": "none"}, {"channel": "email", "offer": "10 % off"}))
-    assert mix.offers(made) == {}
-    assert mix.consistency(made, CHANNELS) == ["Segment A: not to be contacted, yet it has words for email."]
+    assert decisions.offers(made) == {}
+    assert decisions.consistency(made, CHANNELS) == ["Segment A: not to be contacted, yet it has words for email."]
     single = merged(edited({"offer": "10 % off"}, {"channel": "email", "offer": "none"}))
-    assert mix.offers(single) == {("A", ""): "10 % off"}
-    assert mix.consistency(single, CHANNELS) == []
+    assert decisions.offers(single) == {("A", ""): "10 % off"}
+    assert decisions.consistency(single, CHANNELS) == []
 
 
 def test_channels_may_not_spend_more_than_their_segment() -> None:
     rows = [{"budget": "1000"}, {"channel": "email", "budget": "400"}, {"channel": "post", "budget": "600,01"}]
-    told = mix.consistency(merged(edited(*rows)), CHANNELS)
+    told = decisions.consistency(merged(edited(*rows)), CHANNELS)
     assert told == ["Segment A: the budgets of its channels add up to 1,000.01, its own is 1,000.00."]
     rows[2]["budget"] = "600"
-    assert mix.consistency(merged(edited(*rows)), CHANNELS) == []
+    assert decisions.consistency(merged(edited(*rows)), CHANNELS) == []
     tenths = [row | {"budget": budget} for row, budget in zip(rows, ["0.3", "0.1", "0.2"], strict=True)]
-    assert mix.consistency(merged(edited(*tenths)), CHANNELS) == []
+    assert decisions.consistency(merged(edited(*tenths)), CHANNELS) == []
 
 
 def test_a_cap_for_one_channel_is_said_not_to_count() -> None:
     made = merged(edited({"contact_cap": "4"}, {"channel": "email", "contact_cap": "2"}))
-    assert mix.caps(made) == {"A": 4}
-    assert mix.consistency(made, CHANNELS) == [
+    assert decisions.caps(made) == {"A": 4}
+    assert decisions.consistency(made, CHANNELS) == [
         "Segment A: the contact cap in email is not used; a cap is for all channels together."
     ]
 
 
 def test_what_people_wrote_is_stated_and_has_no_figure() -> None:
-    made = mix.stated(merged(edited({"offer": "10 % off"}, {"channel": "email", "contact_cap": "2"})))
+    made = decisions.stated(merged(edited({"offer": "10 % off"}, {"channel": "email", "contact_cap": "2"})))
     assert made["element"].tolist() == ["offer", "contact cap (email)"]
     assert made["claim"].tolist() == ["10 % off", "2"]
     assert set(made["status"]) == {"stated"}

@@ -139,7 +139,7 @@ def test_segment_names_are_text_made_by_people_too() -> None:
     # a name refused as formula text leaves nobody without a segment, nor with the old one
     assert only("hubspot email", "CC")["Segment name"].tolist() == ["Segment C"] * 2
     assert only("salesforce email", "CC")["Segment_Name__c"].tolist() == ["Segment C"] * 2
-    assert only("mailchimp email", "A")["Tags"].tolist() == ["Segment A,Run shop-1,2026-06-01"]
+    assert only("mailchimp email", "A")["Tags"].tolist() == ["Segment A of run shop-1"]
 
 
 # --- ids, phones and hashes
@@ -243,6 +243,6 @@ def test_arms_are_told_apart_by_what_is_imported_too() -> None:
     both = pd.concat([members("mailchimp email", "A"), members("mailchimp email", "AA", arms="b, off").iloc[1:]])
     found = platforms.files(both, book(), NAMES, run_id="may", day=DAY)
     assert [set(one.table["Tags"]) for one in found] == [
-        {"Segment A,Run may b  off,2026-06-01"},
-        {"Segment A,Run may reached,2026-06-01"},
+        {"Segment A of run may b  off"},
+        {"Segment A of run may reached"},
     ]

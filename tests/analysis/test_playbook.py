@@ -1,6 +1,7 @@
 """The playbook: every claim with its figure or an honest word, nothing guessed, and pictures that show the same."""
 
 import itertools
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segmentkit.analysis import buying_times, category_lift, playbook, value
+from segmentkit.analysis import buying_times, category_lift, channel_answers, claims, playbook, value
 from segmentkit.analysis.claims import STATUSES, Evidence
 from segmentkit.analysis.features import Window, build
 from segmentkit.analysis.playbook import COLUMNS, Playbook
@@ -52,7 +53,8 @@ def contacts(segments: pd.DataFrame) -> pd.DataFrame:
         pd.DataFrame({"customer_id": ids, "channel": channel, "event": "delivery", "campaign_id": campaign})
         for channel, campaign in (("email", "one"), ("mail", "two"))
     ]
-    return pd.concat(parts).assign(at=pd.Timestamp("2024-12-10"))
+    both = {"customer_id": ids.iloc[0], "channel": ["email", "mail"], "event": "delivery", "campaign_id": "three"}
+    return pd.concat([*parts, pd.DataFrame(both)]).assign(at=pd.Timestamp("2024-12-10"))
 
 
 def whole() -> Evidence:
@@ -76,7 +78,7 @@ def whole() -> Evidence:
         personas=[card],
         evaluation=pd.DataFrame([ranked, out]),
         growth=pd.DataFrame([{"segment_key": "A", "market": 5000, "potential_sales": 1e5}]),
-        channels=buying_times.by_channel(sent, said, segments),
+        channels=channel_answers.by_channel(sent, said, segments),
         orders=buying_times.of_orders(table, YEAR, segments),
         answers=buying_times.of_answers(sent, segments),
         prices=category_lift.prices(features, segments),
@@ -85,9 +87,10 @@ def whole() -> Evidence:
         items=pd.DataFrame({"segment_key": ["A"], "item": ["Beer"], "customers": [30]}),
         items_told="Nothing shows that taste beats popularity. 4 groups.",
         budget=pd.DataFrame([budget | {"spent": 50.0, "profit": 200.0, "error": 1.5}]),
-        budget_told="The same for everyone is as good: nothing shows more.",
+        budget_told="Targeting beats: choosing by segment earns 9 EUR more.",
+        budget_by_segment=True,
         test_plan=pd.DataFrame([plan | {"needed": 900.0}]),
-        load=buying_times.contact_load(sent, segments, YEAR),
+        load=channel_answers.contact_load(sent, segments, YEAR),
         cap=4,
     )
 
@@ -147,7 +150,7 @@ def test_with_nothing_every_claim_but_the_value_says_no_evidence() -> None:
         ("likely buyers", "estimated", "Beer: 20.0% of 30"),
         ("items", "estimated", "Beer (30)"),
         ("message", "hypothesis", "frequency 15 (all: 12)"),
-        ("budget", "estimated", "the same for everyone is as good"),
+        ("budget", "estimated", "over all segments, targeting beats"),
         ("test plan", "estimated", "from 30% of sales on"),
         ("contact cap", "measured", "the stated cap is 4"),
     ],
@@ -168,6 +171,25 @@ def test_what_is_knocked_out_or_may_not_be_scored_says_so(book: Playbook) -> Non
     row = claim(book, "B", "likely buyers")
     assert (row["status"], "Beer: no better" in row["claim"]) == ("no evidence", True)
     assert claim(book, "B", "budget")["status"] == "no evidence"
+
+
+def test_a_plan_by_segment_is_told_only_where_it_was_found_to_be_better(full: Evidence) -> None:
+    same = replace(full, budget_by_segment=False, budget_told="The same for everyone is as good: nothing shows more.")
+    told = claim(made(same), "A", "budget")
+    assert told["claim"].startswith("No spending of its own is supported: The same for everyone is as good")
+    assert "contacts" not in made(same).actions["A"]
+
+
+def test_a_persona_leaves_out_what_may_not_be_used() -> None:
+    texts = ["basket value 268 (all: 83)", "of spending on drug gm 9% (all: 5%; n 30)", "category drug gm share 0.1"]
+    card = {
+        "segment_key": "A",
+        "sentence": f"A: 30 customers; {'; '.join(texts)}.",
+        "claims": [{"text": t} for t in texts],
+    }
+    (kept,) = claims.without([card], ["DRUG GM"])
+    assert [one["text"] for one in kept["claims"]] == texts[:1]
+    assert kept["sentence"] == f"A: 30 customers; {texts[0]}."
 
 
 def test_intervals_stand_around_their_value(book: Playbook) -> None:
@@ -202,7 +224,7 @@ def test_one_channel_names_none_and_no_discount_no_incentive(full: Evidence) -> 
     _, segments = shop()
     mail = contacts(segments).query("channel == 'mail'")
     said = pd.DataFrame({"customer_id": segments["customer_id"].head(20), "campaign_id": "two"})
-    alone = Evidence(channels=buying_times.by_channel(mail, said, segments))
+    alone = Evidence(channels=channel_answers.by_channel(mail, said, segments))
     row = claim(made(alone), "A", "channel")
     assert row["status"] == "no evidence"
     assert "only mail was ever used" in row["claim"]
@@ -247,7 +269,7 @@ def test_figures_of_many_segments_and_of_no_finding_are_drawn() -> None:
     playbook_figures.next_category(found).canvas.draw()
     dated = ibis.memtable(purchases.assign(ordered_at=purchases["ordered_at"].dt.normalize()))
     playbook_figures.buying_times(buying_times.of_orders(dated, YEAR, lot)).canvas.draw()
-    quiet = buying_times.contact_load(contacts(lot), lot, Window(date(2024, 1, 1), date(2024, 12, 1)))
+    quiet = channel_answers.contact_load(contacts(lot), lot, Window(date(2024, 1, 1), date(2024, 12, 1)))
     assert "Nobody was contacted" in texts(playbook_figures.contact_load(quiet))
 
 

@@ -1,9 +1,13 @@
 """The playbook file: read as any spreadsheet writes it, never written over what somebody saved."""
 
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
-from segmentkit.analysis import mix
+from segmentkit.analysis import decisions, mix
 from segmentkit.errors import ParameterError
 from segmentkit.machinery import playbook_file
 from segmentkit.machinery.paths import project_root
@@ -61,7 +65,7 @@ def test_edits_survive_a_run_a_refit_a_rename_a_lost_segment_and_another_segment
         run(path, names, segmentation)
     fill(path, 2, "message", "for B")
     back = run(path)
-    assert mix.offers(back) == {("A", ""): '10 % "off", now;\nonly here = Ω'}
+    assert decisions.offers(back) == {("A", ""): '10 % "off", now;\nonly here = Ω'}
     told = back.table.set_index("segment_key")
     assert (told.loc["B", "budget"], told.loc["B", "message"]) == ("12,50", "for B")
     assert back.parked.empty
@@ -72,8 +76,8 @@ def test_two_segmentations_in_turn_keep_each_others_edits(path) -> None:
     fill(path, 2, "offer", "of the first")
     run(path, segmentation="s2")
     fill(path, 2, "offer", "of the second")
-    assert mix.offers(run(path, segmentation="s1")) == {("A", ""): "of the first"}
-    assert mix.offers(run(path, segmentation="s2")) == {("A", ""): "of the second"}
+    assert decisions.offers(run(path, segmentation="s1")) == {("A", ""): "of the first"}
+    assert decisions.offers(run(path, segmentation="s2")) == {("A", ""): "of the second"}
 
 
 def test_the_file_as_it_was_is_kept_beside(path) -> None:
@@ -116,7 +120,7 @@ def test_files_are_read_as_spreadsheets_write_them(path, content: bytes) -> None
     path.parent.mkdir()
     path.write_bytes(content)
     made = run(path)
-    assert mix.offers(made) == {("A", ""): "a,b"}
+    assert decisions.offers(made) == {("A", ""): "a,b"}
     assert made.in_use["segment_key"].tolist() == ["A", "B"]
     # a second reading of what was written says the same
     pd.testing.assert_frame_equal(run(path).table, made.table)
@@ -125,7 +129,7 @@ def test_files_are_read_as_spreadsheets_write_them(path, content: bytes) -> None
 def test_the_semicolon_stays(path) -> None:
     path.parent.mkdir()
     path.write_text("segment_key;budget\nA;12,5\n", encoding="utf-8")
-    assert mix.stated(run(path))["value"].tolist() == [12.5]
+    assert decisions.stated(run(path))["value"].tolist() == [12.5]
     assert path.read_text(encoding="utf-8-sig").startswith("segment_key;budget;segmentation;")
 
 
@@ -160,3 +164,30 @@ def test_a_file_with_only_its_head_gets_its_rows(path) -> None:
     path.parent.mkdir()
     path.write_text("segment_key,offer\n", encoding="utf-8")
     assert run(path).table["segment_key"].tolist() == ["A", "B"]
+
+
+def test_a_run_that_another_overtook_merges_once_more(tmp_path: Path) -> None:
+    path, calls = tmp_path / "shop.csv", []
+
+    def merge(table: pd.DataFrame | None, *, file: str) -> SimpleNamespace:
+        calls.append(file)
+        rows = [] if table is None else table["segment_key"].tolist()
+        if len(calls) == 1:
+            path.write_text("segment_key\nB\n", encoding="utf-8")  # another market, in the very moment
+        return SimpleNamespace(table=pd.DataFrame({"segment_key": [*rows, "A"]}))
+
+    assert playbook_file.update(path, merge).table["segment_key"].tolist() == ["B", "A"]
+    assert len(calls) == 2
+    assert playbook_file.read(path).table["segment_key"].tolist() == ["B", "A"]
+
+
+def test_somebody_who_keeps_saving_is_told(tmp_path: Path) -> None:
+    path, number = tmp_path / "shop.csv", count()
+
+    def merge(table: pd.DataFrame | None, *, file: str) -> SimpleNamespace:
+        path.write_text(f"segment_key\nX{next(number)}\n", encoding="utf-8")
+        return SimpleNamespace(table=pd.DataFrame({"segment_key": ["A"]}))
+
+    with pytest.raises(ParameterError, match="saved by somebody"):
+        playbook_file.update(path, merge)
+    assert next(number) == 5

@@ -18,6 +18,7 @@ from segmentkit.analysis.platforms import PLATFORMS, destination
 from segmentkit.errors import DataError, ParameterError
 
 STEPS = ["customers", "with_consent", "under_cap", "with_address", "not_held_back", "in_file"]
+FEW = 10  # smaller counts are not shown
 MEMBERS = ["customer_id", "platform", "channel", "segment_key", "arm", "offer"]
 ASSIGNMENTS = ["campaign_id", "customer_id", "arm", "designed_share", "stratum", "assigned_at"]
 BARRED = "blocked by the playbook"
@@ -53,7 +54,8 @@ class Audience:
     def sentence(self) -> str:
         """How many a file may hold, how many wait held back, and why the rest is left out."""
         files, wait = self.members["customer_id"].nunique(), self.held_back["customer_id"].nunique()
-        lost = ", ".join(f"{reason} {n:,}" for reason, n in self.left_out.items() if n)
+        counts = {reason: f"{n:,}" if n >= FEW else f"fewer than {FEW}" for reason, n in self.left_out.items() if n}
+        lost = ", ".join(f"{reason} {told}" for reason, told in counts.items())
         none = self.funnel[self.funnel["why"] != ""].groupby(["platform", "channel"])["segment_key"].agg(", ".join)
         told = "; ".join(f"{platform} {channel} {keys}" for (platform, channel), keys in none.items())
         unwritten = f" No file, with the reason in the funnel: {told}." if told else ""
@@ -221,7 +223,9 @@ def _too_few(group: pd.DataFrame, smallest: int, rate: float, fewest: int, arms:
     """Why a segment gets no file; empty if it does. Its smallest arm decides, so that no arm is dropped alone."""
     counts = group.loc[group["eligible"], "arm"].value_counts().reindex(arms, fill_value=0)
     n = int(counts.min())
-    told = f"{n:,} customers" + (f" in arm {counts.idxmin()}" if len(arms) > 1 else "")
+    told = (f"{n:,} customers" if n >= FEW else f"fewer than {FEW} customers") + (
+        f" in arm {counts.idxmin()}" if len(arms) > 1 else ""
+    )
     if n < smallest:
         return f"too small: {told}, fewest allowed {smallest:,}"
     matched = int(np.floor(n * rate + 1e-9))
@@ -230,11 +234,9 @@ def _too_few(group: pd.DataFrame, smallest: int, rate: float, fewest: int, arms:
     return ""
 
 
-def without_few(funnel: pd.DataFrame, smallest: int = 10) -> pd.DataFrame:
-    """The funnel for people to read: counts from 1 to below ``smallest`` are missing."""
-    return funnel.assign(
-        **{step: funnel[step].where((funnel[step] == 0) | (funnel[step] >= smallest)) for step in STEPS}
-    )
+def without_few(funnel: pd.DataFrame) -> pd.DataFrame:
+    """The funnel for people to read: counts of fewer than ten are missing."""
+    return funnel.assign(**{step: funnel[step].where((funnel[step] == 0) | (funnel[step] >= FEW)) for step in STEPS})
 
 
 def check(members: pd.DataFrame, held_back: pd.DataFrame) -> None:

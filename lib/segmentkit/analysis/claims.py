@@ -3,15 +3,17 @@
 What is not known keeps its claim, marked ``no evidence``, and says which table or column would tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segmentkit.analysis.buying_times import ANY, Channels, Times
+from segmentkit.analysis.buying_times import ANY, Times
 from segmentkit.analysis.category_lift import BEATS, NO_EVIDENCE, OVER, UNDER, Categories, lean, times
+from segmentkit.analysis.channel_answers import Channels
+from segmentkit.analysis.features import category_column
 from segmentkit.analysis.personas import A_FIFTH_MORE
 
 MEASURED, ESTIMATED, STATED, ASSUMED, HYPOTHESIS = "measured", "estimated", "stated", "assumed", "hypothesis"
@@ -54,7 +56,7 @@ class Evidence:
         personas: cards as 04 keeps them, with ``segment_key``, ``sentence`` and ``claims``.
         evaluation: 04's ``segment_evaluation``.
         growth: 05's ``growth_potential``.
-        channels: from ``buying_times.by_channel``.
+        channels: from ``channel_answers.by_channel``.
         orders: from ``buying_times.of_orders``.
         answers: from ``buying_times.of_answers``.
         prices: from ``category_lift.prices``.
@@ -64,8 +66,9 @@ class Evidence:
         items_told: whether taste groups beat the best sellers, as 03 says it.
         budget: 05's ``budget``.
         budget_told: its sentence.
+        budget_by_segment: whether 05 found that choosing by segment earns more.
         test_plan: 04's ``test_plan``.
-        load: from ``buying_times.contact_load``.
+        load: from ``channel_answers.contact_load``.
         load_days: the days it counts.
         cap: most contacts a customer may get in those days; None where nobody states one.
         confidence: of the intervals.
@@ -84,6 +87,7 @@ class Evidence:
     items_told: str = ""
     budget: pd.DataFrame | None = None
     budget_told: str = ""
+    budget_by_segment: bool = False
     test_plan: pd.DataFrame | None = None
     load: pd.DataFrame | None = None
     load_days: int = 30
@@ -115,6 +119,21 @@ class About:
     def card(self) -> Mapping[str, Any]:
         """The segment's persona; empty where there is none."""
         return next((card for card in self.found.personas if card["segment_key"] == self.key), {})
+
+
+def without(personas: Sequence[Mapping[str, Any]], refused: Collection[str]) -> list[dict[str, Any]]:
+    """Personas without the claims that name a category that may not be used."""
+    labels = [category_column(name).removesuffix("_share").replace("_", " ") for name in refused]
+    labels += [f"on {label.removeprefix('category ')} " for label in labels]
+    kept = []
+    for card in personas:
+        told, sentence = list(card.get("claims", ())), str(card.get("sentence", ""))
+        for claim in told:
+            if any(label in claim["text"] for label in labels):
+                sentence = sentence.replace(f"; {claim['text']}", "")
+        mine = [claim for claim in told if not any(label in claim["text"] for label in labels)]
+        kept.append({**card, "claims": mine, "sentence": sentence})
+    return kept
 
 
 def unknown(element: str, why: str) -> Claim:
@@ -192,6 +211,8 @@ def _when(it: About, element: str, found: Times | None, figure: str, lacking: st
     if found is None or found.table.empty:
         return unknown(element, lacking)
     own = it.own(found.table)
+    if own.empty or own["others"].isna().all():
+        return unknown(element, "there are no other customers to compare with")
     sure = own[own["sure"] & ((own["weekday"] == ANY) | (own["part"] == ANY))].to_dict("records")
     best = [one for one in found.best(it.key) if one is not None]
     dated = "" if found.timed else "; of the hour nothing is known, for there are dates without times"
@@ -238,9 +259,11 @@ def buys_less(it: About) -> Claim:
 
 def _buys(it: About, element: str, verdict: str) -> Claim:
     found = it.found.categories
-    if found is None or found.lift.empty:
+    if found is None or found.split is None:
         return unknown(element, "the purchases have no column category")
     lift = it.own(found.lift)
+    if not lift["ratio"].notna().any():
+        return unknown(element, "no category that may be used has ten buyers here and others to compare with")
     many, of = int((lift["verdict"] == verdict).sum()), int(lift["ratio"].notna().sum())
     best = found.strongest(it.key, verdict, top=of)
     clear = best["ratio"] >= A_FIFTH_MORE if verdict == OVER else best["ratio"] <= 1 / A_FIFTH_MORE
@@ -263,6 +286,10 @@ def _ends(low: float, high: float) -> str:
     return f"{low:.2g} to {high:.2g}" if np.isfinite(high) else f"{low:.2g} times at least"
 
 
+def _verdict(row: pd.Series) -> str:
+    return str(row["verdict"]) if row["share"] > row["others"] or row["verdict"] == BEATS else "no more than others"
+
+
 def next_category(it: About) -> Claim:
     """The category first bought by most of those without it."""
     found = it.found.categories
@@ -276,7 +303,7 @@ def next_category(it: About) -> Claim:
     told = (
         f"{row['category']}: of {row['customers']:,.0f} customers without it, {row['share']:.1%} ({row['low']:.1%} to "
         f"{row['high']:.1%}) first bought it in the {found.days} days from {found.split}; all others "
-        f"{row['others']:.1%}, so {row['verdict']}; the segments were cut with those days in view."
+        f"{row['others']:.1%}, so {_verdict(row)}; the segments were cut with those days in view."
     )
     short = f"bought for the first time most: {row['category']} ({row['share']:.0%})" * (row["verdict"] == BEATS)
     ends = (float(row["share"]), float(row["low"]), float(row["high"]))

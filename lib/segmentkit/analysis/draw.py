@@ -29,16 +29,17 @@ def assign(
 ) -> pd.DataFrame:
     """Draw the arms by lot inside each segment.
 
-    Customers are sorted by a keyed hash of campaign and customer (BLAKE2b, keyed by the seed) and cut at the designed
-    shares. What does not divide evenly goes to the arms furthest behind over the segments so far, in drawn order: many
-    small segments do not starve a small arm. The order of rows does not matter; other campaigns are drawn afresh.
+    Customers are sorted by a keyed hash of campaign, day and customer (BLAKE2b, keyed by the seed) and cut at the
+    designed shares. What does not divide evenly goes to the arms furthest behind over the segments so far, in drawn
+    order: many small segments do not starve a small arm. The order of rows does not matter. Other campaigns, and the
+    same on another day, are drawn afresh, or the same customers would be held back month after month.
 
     Args:
         customers: ``customer_id, segment_key``; customers without a segment are the stratum ``none``.
         shares: designed share of each arm; one arm must be ``held back``.
         campaign_id: name of the campaign.
         seed: the same seed gives the same draw.
-        day: day of the draw.
+        day: day of the draw; another day is another draw.
 
     Returns:
         The assignments table, sorted by customer: ``campaign_id, customer_id, arm, designed_share, stratum,
@@ -50,11 +51,11 @@ def assign(
     """
     _check_draw(customers, shares)
     table = customers[["customer_id"]].assign(stratum=customers["segment_key"].fillna("none").astype("str"))
-    table["turn"] = [_turn(seed, campaign_id, "customer", name) for name in table["customer_id"]]
+    table["turn"] = [_turn(seed, campaign_id, f"{day}", "customer", name) for name in table["customer_id"]]
     table = table.sort_values(["stratum", "turn", "customer_id"], ignore_index=True)
     sizes = table.groupby("stratum").size()
-    arms = sorted(shares, key=lambda arm: _turn(seed, campaign_id, "arm", arm))
-    order = sorted(sizes.index, key=lambda key: _turn(seed, campaign_id, "segment", key))
+    arms = sorted(shares, key=lambda arm: _turn(seed, campaign_id, f"{day}", "arm", arm))
+    order = sorted(sizes.index, key=lambda key: _turn(seed, campaign_id, f"{day}", "segment", key))
     counts = _counts(sizes[order], np.array([shares[arm] for arm in arms]))
     table["arm"] = np.concatenate([np.repeat(arms, counts[key]) for key in sizes.index])
     if empty := sorted(set(arms) - set(table["arm"])):

@@ -242,32 +242,31 @@ def files(
     Raises:
         DataError: a member has none of the ids that its file needs, or two segments have one name or none.
     """
-    keys = sorted(set(members["segment_key"]))
-    plain = pd.Series({key: addresses.trimmed(names.get(key, "")) for key in keys}, dtype="str")
+    plain = pd.Series({key: addresses.trimmed(names.get(key, "")) for key in set(members["segment_key"])}, dtype="str")
     known = addresses.for_machine(addresses.without_tags(plain))[0]
-    if set(keys) - set(names) or known.dropna().duplicated().any():
-        raise DataError(f"names of segments == {known.to_dict()}; each needs one of its own; rename with own_names")
+    if set(plain.index) - set(names) or known.dropna().duplicated().any():
+        raise DataError(
+            f"names of segments == {dict(sorted(known.items()))}; each needs one of its own; rename with own_names"
+        )
     same = {"run_id": run_id, "day": day.isoformat(), "model_hash": model_hash, "no": "no", "not_known": ""}
-    members = members.assign(
-        segment_name=members["segment_key"].map(plain),
-        offer=members["offer"].map(addresses.trimmed),
-        consent_email=members["channel"].map({"email": "yes"}),
-        **same,
-    )
+    members = members.assign(segment_name=members["segment_key"].map(plain), **same)
+    members["offer"] = members["offer"].map(addresses.trimmed)
+    members["consent_email"] = members["channel"].map({"email": "yes"})
     arms, made = sorted(members["arm"].unique()), list[File]()
     for (platform, channel), own in members.groupby(["platform", "channel"]):
         facts = PLATFORMS[platform]
-        if len(arms) > 1 and not facts.for_people:  # imported as attributes, two arms of one run id would be one
-            own = own.assign(run_id=f"{run_id} " + own["arm"].str.replace(",", " "))
-        own = own.assign(tags="Segment " + own["segment_key"] + ",Run " + own["run_id"] + "," + own["day"])
+        if not facts.for_people:  # attributes are told apart by the run's id alone: it says arm and channel
+            wide = members.loc[members["platform"] == platform, "channel"].nunique() > 1
+            own = own.assign(run_id=[run_id + f" {arm}" * (len(arms) > 1) + f" {channel}" * wide for arm in own["arm"]])
+        own["tags"] = ("Segment " + own["segment_key"] + " of run " + own["run_id"]).str.replace(",", " ")
         by = ["segment_key"] * facts.per_segment + ["arm"] * (len(arms) > 1)
         for value, part in own.groupby(by) if by else [((), own)]:
-            labels = [_label(facts, name, one, list(names), arms) for name, one in zip(by, value, strict=True)]
+            labels = [_label(facts, what, one, list(names), arms) for what, one in zip(by, value, strict=True)]
             name = _file_name(platform, channel, run_id, day.isoformat(), *labels)
             table, notes = _table(part, book, facts, facts.ids[channel])
             shown = tuple(header for header in table.columns if facts.columns[header] in NOT_PERSONAL)
-            told = facts.for_people, facts.most_bytes, shown, guide(facts)
-            made.append(File(platform.replace(" ", "-"), name, table, notes, *told))
+            told = notes, facts.for_people, facts.most_bytes, shown, guide(facts)
+            made.append(File(platform.replace(" ", "-"), name, table, *told))
     return made
 
 

@@ -154,6 +154,9 @@ def _budget(it: About) -> Claim:
     if own.empty:
         lacking = "05 allocated nothing; offers drawn by lot (table assignments), a margin and costs would tell"
         return unknown("budget", lacking)
+    if not it.found.budget_by_segment:
+        told = f"No spending of its own is supported: {it.found.budget_told.partition('. ')[0].rstrip('.')}."
+        return Claim("budget", told, ESTIMATED, "budget")
     given, whole = own[own["contacts"] > 0], f"over all segments, {it.found.budget_told.partition(':')[0].lower()}"
     if given.empty:
         told = f"No contact: no offer tested is expected to earn its cost here; {whole}."

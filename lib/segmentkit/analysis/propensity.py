@@ -19,7 +19,7 @@ from segmentkit.analysis.propensity_check import BETTER, TOO_FEW, Judged, Sample
 from segmentkit.analysis.sensitive import Refused, refused
 from segmentkit.errors import DataError, ParameterError
 
-SHARES = 8
+SHARES, FEW = 8, 10
 REST = "everything else"
 
 
@@ -74,6 +74,7 @@ class LikelyBuyers:
             known = one.scores if one.scores is not None else pd.DataFrame(columns=["customer_id", "probability"])
             grouped = segments.merge(known, on="customer_id", validate="1:1").groupby("segment_key")["probability"]
             table = grouped.agg(probability="mean", expected_buyers="sum", customers="size").reindex(keys)
+            table = table.mask(table["customers"] < FEW)
             rows.append(table.reset_index().assign(category=one.category, verdict=one.verdict))
         columns = ["segment_key", "category", "probability", "expected_buyers", "customers", "verdict"]
         if not rows:

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from segmentkit.analysis.buying_times import ANY, PARTS, WEEKDAYS, Channels, Times
+from segmentkit.analysis.buying_times import ANY, PARTS, WEEKDAYS, Times
 from segmentkit.analysis.category_lift import BEATS, OVER, UNDER, Categories, times
+from segmentkit.analysis.channel_answers import Channels
 from segmentkit.display import style
 
 TOP = 3

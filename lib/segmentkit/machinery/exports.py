@@ -81,7 +81,8 @@ def write(
         dry_run: only say what would be written.
 
     Raises:
-        ParameterError: the campaign's name cannot be a folder, or it ends before it starts.
+        ParameterError: the campaign's name cannot be a folder, it ends before it starts, or its files were written
+            before from another draw.
         DataError: two files of one name, assignments of another campaign, or nothing to write.
     """
     if not CAMPAIGN.fullmatch(campaign_id) or end < start:
@@ -105,6 +106,7 @@ def write(
         return Plan(
             folder, pd.DataFrame(rows, columns=["file", "rows"]).assign(bytes=None, sha256=None), samples, False
         )
+    _same_draw(folder, assignments)
     with _replacing_folder(folder) as new:
         written = [entry for name, one in named.items() for entry in _write_file(new, name, one)]
         written += _hold_out(new, campaign_id, assignments, start, end)
@@ -200,6 +202,19 @@ def _hold_out(
     return [
         _write(folder, f"hold_out/{name}.csv", b"".join(_lines(table)), len(table)) for name, table in tables.items()
     ]
+
+
+def _same_draw(folder: Path, assignments: pd.DataFrame) -> None:
+    """A campaign that may have been sent is read by the draw it was sent with: that file is never replaced."""
+    before = folder / "hold_out" / "assignments.csv"
+    if not before.is_file():
+        return
+    known = pd.read_csv(before, dtype=str).set_index("customer_id")["arm"].to_dict()
+    if known != assignments.set_index("customer_id")["arm"].to_dict():
+        raise ParameterError(
+            f"campaign == {folder.name!r}; its files were written before, for {len(known):,} customers and another "
+            "draw or other consents, and it can only be read by that; name another campaign, or take the folder away"
+        )
 
 
 def _guides(folder: Path, files: Sequence[Any], written: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,9 +3,10 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -129,3 +130,29 @@ def write(found: PlaybookFile, table: pd.DataFrame) -> None:
                     copy.write_bytes(found.content)
     except PermissionError:
         raise ParameterError(f"{found.name} cannot be written; is it open in a spreadsheet?; close it there") from None
+
+
+def update(path: Path, merge: Callable[..., Any], tries: int = 5) -> Any:
+    """Read, merge and write in one go; again where another run, such as another market, wrote meanwhile.
+
+    Args:
+        path: of the file.
+        merge: takes the table as read and ``file``, its name for messages; returns what has the ``table`` to write.
+        tries: before somebody who keeps saving is told.
+
+    Returns:
+        What ``merge`` returned.
+
+    Raises:
+        ParameterError: as ``read`` and ``write``.
+    """
+    for left in reversed(range(tries)):
+        found = read(path)
+        merged = merge(found.table, file=found.name)
+        try:
+            write(found, merged.table)
+            return merged
+        except ParameterError:
+            if not left or (path.read_bytes() if path.is_file() else b"") == found.content:
+                raise
+    return None
