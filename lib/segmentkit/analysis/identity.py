@@ -53,12 +53,12 @@ def lineage(earlier: Mapping[str, Any] | None, **facts: Any) -> str:
             line; other data begin another.
 
     Returns:
-        Eight hexadecimal digits.
+        Eight characters, the first a letter: a spreadsheet would take 12e45678 for a number.
     """
     if earlier and earlier.get("lineage"):
         return str(earlier["lineage"])
     text = json.dumps(facts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"s{hashlib.sha256(text.encode()).hexdigest()[:7]}"
 
 
 def carry(
