@@ -25,7 +25,7 @@ class Channels:
     Attributes:
         table: columns of ``CHANNELS``: customers reached and, of them, those who answered, with Wilson's interval.
         kinds: what counts as an answer: kinds that every channel used records; by channel its own where there is none.
-        comparable: two channels or more, and a kind of answer that all of them record.
+        comparable: one campaign went out by two channels or more, and all channels record a kind of answer in common.
         best: segments in which one channel is answered more than the next best beyond chance (Fisher, Holm).
         sentence: the finding in words, with what it cannot say.
     """

@@ -183,7 +183,7 @@ def channel(it: About) -> Claim:
     found = it.found.channels
     if found is None or not found.comparable:
         why = found.sentence if found else "No evidence for a channel: there are no contacts."
-        return Claim("channel", f"{why} Contacts by two channels, with answers to both, would tell.", NO_EVIDENCE)
+        return Claim("channel", f"{why} One campaign by two channels, with answers to both, would tell.", NO_EVIDENCE)
     own = it.own(found.table).dropna(subset="rate").sort_values("rate", ascending=False, kind="stable")
     if len(own) < 2:
         return unknown("channel", "fewer than two channels have reached ten of its customers")
