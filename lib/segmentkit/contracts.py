@@ -38,12 +38,27 @@ class Formats:
 
 
 @dataclass(frozen=True)
+class FileRead:
+    """One file as it was read for one table: its rows, the columns taken and not taken, and what was done on the way."""
+
+    file: str
+    table: str
+    rows: int
+    used: tuple[str, ...]
+    unused: tuple[str, ...]
+    notes: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RawTable:
     """One shared table as read: mapped columns before typing, and the lines no reader could take.
 
-    ``table`` has ``row_number`` (1 is the first data row) and the mapped columns; ``unreadable`` has
-    ``row_number, rule, column, value, mend``; ``attributes`` says on which basis each attribute describes;
-    ``items`` are the questions of a survey.
+    ``table`` has ``file`` and ``row_number`` (1 is the first data row of that file) and the mapped columns. It may
+    have ``left_out`` (why a row is no data here, or NULL), ``is_return`` (money back, or not) and, until identities
+    are resolved, ``system`` (whose own ids ``customer_id`` holds) and ``key_email``, ``key_phone``, ``key_SYSTEM``.
+    ``unreadable`` has ``file, row_number, rule, column, value, mend``; ``attributes`` says on which basis each
+    attribute describes; ``items`` are the questions of a survey.
     """
 
     table: "ibis.Table"
@@ -51,6 +66,7 @@ class RawTable:
     formats: Formats
     attributes: dict[str, str]
     items: tuple["Column", ...] = ()
+    files: tuple[FileRead, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,8 @@ TABLES: dict[str, TableContract] = {
         _table(
             "customers",
             "customer_id:text",
-            "acquired_at:time acquisition_channel:text",
+            "acquired_at:time acquisition_channel:text orders:number sales:money first_ordered_at:time "
+            "last_ordered_at:time",
             key="customer_id",
             enables="describing segments by demographic, geographic and psychographic attributes",
         ),
@@ -151,6 +168,13 @@ TABLES: dict[str, TableContract] = {
             "at:time",
             key="customer_id",
             enables="segments by attitude and motive, from answers to questions",
+        ),
+        _table(
+            "channel_results",
+            "at:time channel:text",
+            "campaign_id:text post_id:text impressions:number reach:number engagements:number clicks:number "
+            "conversions:number cost:money currency:text",
+            enables="what each channel reports of itself, beside what customers did",
         ),
         _table(
             "acquisition_costs",

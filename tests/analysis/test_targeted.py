@@ -18,7 +18,7 @@ from segmentkit.analysis.features import Window
 from segmentkit.analysis.simulate import KINDS, generate_shop
 from segmentkit.display import campaign_figures
 from segmentkit.errors import DataError, ParameterError
-from segmentkit.machinery.reading import resolve_path
+from segmentkit.machinery.opening import resolve_path
 from segmentkit.machinery.runs import connect
 
 CONNECTION = connect()

@@ -11,7 +11,8 @@ import pytest
 
 from segmentkit.contracts import ADDRESSES, RawTable
 from segmentkit.errors import DataError, KitError, ParameterError
-from segmentkit.machinery.reading import read_addresses, read_source, resolve_path
+from segmentkit.machinery.opening import resolve_path
+from segmentkit.machinery.reading import read_addresses, read_source
 from segmentkit.machinery.runs import connect
 from segmentkit.machinery.sources import Source, load_source
 
@@ -64,7 +65,7 @@ def read(write_source, connection) -> Callable[..., dict[str, RawTable]]:
 
 
 def rows(raw: RawTable) -> pd.DataFrame:
-    return raw.table.execute().sort_values("row_number").set_index("row_number")
+    return raw.table.execute().drop(columns="file").sort_values("row_number").set_index("row_number")
 
 
 # --- the TOML file --------------------------------------------------------------------------------------------
@@ -73,9 +74,9 @@ def rows(raw: RawTable) -> pd.DataFrame:
 def test_the_demo_source_states_its_facts_and_names_files_that_exist() -> None:
     source = load_source("complete_journey")
     assert (source.name, source.currency, source.is_packaged_demo) == ("The Complete Journey", "USD", True)
-    for table in source.tables.values():
-        assert resolve_path(table.path, source.folder).is_file()
-    assert source.tables["customers"].attributes["income"] == "demographic"
+    for part in source.parts():
+        assert resolve_path(part.path, source.folder).is_file()
+    assert source.attributes["income"] == "demographic"
 
 
 def test_a_source_survives_its_own_json(write_source) -> None:
@@ -89,7 +90,7 @@ def test_a_source_survives_its_own_json(write_source) -> None:
 def test_formats_come_from_the_table_and_from_the_business(write_source) -> None:
     options = 'decimal = ","\ndate_format = "%d.%m.%Y"\ntimestamps_in = "UTC"\n'
     source = load_source(str(write_source(FACTS + 'extracted_on = "2025-06-30"\n' + COLUMNS + options)))
-    formats = source.formats("transactions")
+    formats = source.formats(source.tables["transactions"][0])
     assert (formats.decimal, formats.date_format, formats.timestamps_in) == (",", "%d.%m.%Y", "UTC")
     assert (formats.time_zone, formats.latest) == ("Europe/Berlin", "2025-06-30")
 
@@ -109,7 +110,7 @@ def test_an_unquoted_toml_date_is_the_same_day(write_source) -> None:
         (FACTS.replace("Berlin", "Berln") + COLUMNS, "time zone 'Europe/Berln' is unknown; write e.g. Europe/Berlin"),
         (FACTS + 'extracted_on = "30.06.2025"\n' + COLUMNS, "'30.06.2025'; write the day of the export as YYYY-MM-DD"),
         (FACTS + COLUMNS + "[transaktions]\npath = 'x.csv'\n", "table 'transaktions' is unknown; did you mean trans"),
-        (FACTS, "no [transactions] section; every source needs one"),
+        (FACTS, "no table; add [transactions], or another table"),
         (FACTS + COLUMNS.replace("path =", "note ="), "[transactions] has no path; add path"),
         (FACTS + COLUMNS + 'delimeter = ";"\n', "column 'delimeter' is unknown; did you mean delimiter?"),
         (FACTS + COLUMNS + 'catgory = "department"\n', "column 'catgory' is unknown; did you mean category?"),
@@ -183,7 +184,8 @@ def test_items_keep_their_order_kind_and_levels_through_json(write_source) -> No
 
 
 def test_a_source_kept_before_there_were_surveys_is_read(write_source) -> None:
-    content = load_source(str(write_source())).to_dict()
+    content = json.loads(json.dumps(load_source(str(write_source())).to_dict()))
+    content["tables"]["transactions"] = content["tables"]["transactions"][0]  # tables had no parts then
     del content["tables"]["transactions"]["items"]
     assert Source.from_dict(content).items == ()
 
@@ -218,7 +220,7 @@ def test_an_item_that_is_not_in_the_file_is_named(read) -> None:
 
 def test_mapped_columns_are_read_as_text_with_their_row_numbers(read) -> None:
     raw = read(lines=HEADER + "007,A,2025-01-01,5.00\n8,B,2025-01-02,6\n")["transactions"]
-    assert list(raw.table.columns) == ["row_number", "customer_id", "order_id", "ordered_at", "amount"]
+    assert list(raw.table.columns) == ["row_number", "file", "customer_id", "order_id", "ordered_at", "amount"]
     assert rows(raw)["customer_id"].to_dict() == {1: "007", 2: "8"}
     assert len(raw.unreadable) == 0
 

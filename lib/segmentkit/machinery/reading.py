@@ -1,221 +1,251 @@
-"""Reading a source's files: by the engine, every row numbered, lines that cannot be split kept apart."""
+"""Reading a source: every file in the engine, every row numbered, each part brought to the shared table's columns."""
 
-import csv
 import difflib
-import importlib.util
 import itertools
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import ADDRESSES, RawTable
-from segmentkit.errors import DataError, PrivacyStop
-from segmentkit.machinery.sources import Source
+from segmentkit.contracts import ADDRESSES, TABLES, FileRead, Formats, RawTable
+from segmentkit.errors import DataError
+from segmentkit.machinery import ready_maps
+from segmentkit.machinery.files import sha256
+from segmentkit.machinery.opening import Opened, open_files
+from segmentkit.machinery.sources import Part, Source
 
-_READINGS = itertools.count(1)
-# the engine numbers the rows it could read: shift each past the lines before it that it could not
-_NUMBER_AS_IN_THE_FILE = """
-CREATE OR REPLACE TABLE "{name}" AS
-WITH lost AS (SELECT line, row_number() OVER (ORDER BY line) AS before FROM (SELECT DISTINCT line FROM reject_errors)),
-gaps AS (SELECT line - before AS gap, max(before) AS before FROM lost GROUP BY gap)
-SELECT t.* REPLACE (t.row_number + coalesce(gaps.before, 0) AS row_number)
-FROM "{name}" AS t ASOF LEFT JOIN gaps ON t.row_number >= gaps.gap
-"""
+_VIEWS = itertools.count(1)
+_NUMBERS = {"money", "number", "numeric"}
 
 
 def read_source(source: Source, connection: Any) -> dict[str, RawTable]:
     """Open every table of a source; files are read by the engine, not into memory.
 
     Raises:
-        DataError: a file or a mapped column is missing, or a file is empty.
-        PrivacyStop: the source states that its ids name people.
+        DataError: a file or a mapped column is missing, or a table has no rows.
     """
-    if source.facts["identifiers"] == "direct":
-        raise PrivacyStop(
-            f"source {source.key}: identifiers == 'direct'; the kit analyses pseudonymous ids only; replace e-mails, "
-            'names and phone numbers by ids that name nobody before you export, then state identifiers = "pseudonymous"'
-        )
-    return {name: _read_table(source, name, connection) for name in source.tables}
+    return {name: _read_table(source, name, parts, connection) for name, parts in source.tables.items()}
 
 
 def read_addresses(source: Source, connection: Any) -> pd.DataFrame:
-    """The source's address book as text, one row a customer; without one, no rows.
+    """The source's address book as text; without one, no rows.
+
+    Where customers get keyed pseudonyms the rows are as the systems have them, with ``system`` and ``key_...`` columns;
+    otherwise there is one row a customer.
 
     Raises:
         DataError: its file or a column is missing, a line cannot be read, or a customer is in it twice or without id.
     """
+    nothing = pd.DataFrame({column: pd.Series(dtype="str") for column in ADDRESSES.names})
     if not source.addresses:
-        return pd.DataFrame({column: pd.Series(dtype="str") for column in ADDRESSES.names})
-    path = resolve_path(source.addresses.path, source.folder)
-    file_table, unreadable = _read_file(connection, path, "file_addresses", source.addresses.options)
-    book = _select(path, file_table, source.addresses.columns).execute()
-    ids, numbers = book["customer_id"], book["row_number"]
-    for what, wrong in (
-        ("cannot be read", unreadable["row_number"]),
-        ("has no customer_id", numbers[ids.isna() | (ids.str.strip() == "")]),
-        ("repeats a customer_id", numbers[ids.duplicated() & ids.notna()]),
-    ):
+        return nothing
+    raw = _read_table(source, ADDRESSES.name, source.addresses, connection)
+    book = raw.table.execute()
+    troubles = [("cannot be read", raw.unreadable)]
+    if not source.needs_key:
+        blank = book["customer_id"].isna() | (book["customer_id"].str.strip() == "")
+        troubles.append(("has no customer_id", book[blank]))
+        troubles.append(("repeats a customer_id", book[book["customer_id"].duplicated() & ~blank]))
+    for what, wrong in troubles:
         if len(wrong):
+            first = wrong.iloc[0]
             raise DataError(
-                f"{path.name}, row {wrong.iloc[0]} {what} ({len(wrong):,} such rows); mend the address book"
+                f"{first['file']}, row {first['row_number']} {what} ({len(wrong):,} such rows); mend the address book"
             )
-    return book.reindex(columns=ADDRESSES.names).astype("str")
+    identity = [column for column in book if column == "system" or column.startswith("key_")]
+    return book.reindex(columns=[*ADDRESSES.names, *identity]).astype("str").where(lambda text: text.notna())
 
 
-def _read_table(source: Source, name: str, connection: Any) -> RawTable:
-    described = source.tables[name]
-    path = resolve_path(described.path, source.folder)
-    file_table, unreadable = _read_file(connection, path, f"file_{name}", described.options)
-    for lookup in described.lookup:
-        file_table = _joined(source, name, connection, file_table, lookup)
-    empty = file_table.count().execute() == 0
-    if empty and len(unreadable):
+def _read_table(source: Source, name: str, parts: tuple[Part, ...], connection: Any) -> RawTable:
+    # where parts differ in how they write numbers and times, each is brought to one writing as it is read
+    alike = len(parts) == 1 and not parts[0].format
+    views, unreadable, files, there = [], [], [], set()
+    for part in parts:
+        for opened in open_files(connection, part.path, source.folder, part.options):
+            view, read = _mapped(source, name, part, opened, connection, as_it_is=alike)
+            views.append(view)
+            files.append(read)
+            there |= set(connection.table(view).columns)
+            unreadable.append(opened.unreadable.assign(file=opened.file))
+    failed = pd.concat(unreadable, ignore_index=True)[["file", "row_number", "rule", "column", "value", "mend"]]
+    if not any(read.rows for read in files):
+        _stop_without_rows(", ".join(read.file for read in files), failed)
+    every = " UNION ALL BY NAME ".join(f'SELECT * FROM "{view}"' for view in views)
+    view = views[0] if len(views) == 1 else _view(connection, every)
+    formats = source.formats(parts[0])
+    if not alike:
+        formats = Formats(time_zone=formats.time_zone, latest=formats.latest, currency=formats.currency)
+    attributes = {key: basis for part in parts for key, basis in part.attributes.items() if key in there}
+    items = {item.name: item for part in parts for item in part.items}
+    return RawTable(connection.table(view), failed, formats, attributes, tuple(items.values()), tuple(files))
+
+
+def _stop_without_rows(files: str, failed: pd.DataFrame) -> None:
+    if len(failed):
         raise DataError(
-            f"{path.name}: none of its {len(unreadable):,} rows fits the header ({unreadable['rule'].iloc[0]}); "
+            f"{files}: none of its {len(failed):,} rows fits the header ({failed['rule'].iloc[0]}); "
             "check the header line, delimiter and encoding"
         )
-    if empty:
-        raise DataError(f"{path.name} has a header and no rows; export it again with a wider date range")
-    as_named = [*described.attributes, *(item.name for item in described.items)]
-    selected = _select(path, file_table, dict(described.columns) | {column: column for column in as_named})
-    return RawTable(selected, unreadable, source.formats(name), described.attributes, described.items)
+    raise DataError(f"{files} has a header and no rows; export it again with a wider date range")
 
 
-def _joined(source: Source, name: str, connection: Any, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:
-    path, key = resolve_path(lookup["path"], source.folder), lookup["on"]
-    other = _read_file(connection, path, f"lookup_{name}", {})[0].drop("row_number")
-    for where, columns in ((path.name, other.columns), (source.tables[name].path, table.columns)):
+def _view(connection: Any, query: str) -> str:
+    # a fresh name each time: the engine would answer a second reading from what it cached of the first
+    name = f"read_{next(_VIEWS)}"
+    connection.raw_sql(f'CREATE TEMP VIEW "{name}" AS {query}')
+    return name
+
+
+def _mapped(
+    source: Source, name: str, part: Part, opened: Opened, connection: Any, *, as_it_is: bool
+) -> tuple[str, FileRead]:
+    """One file as a view with the shared table's columns, and what was taken from it."""
+    table = opened.table
+    rows = int(table.count().execute())
+    for lookup in part.lookup:
+        table = _joined(source, connection, opened.file, table, lookup)
+    base = f"base_{next(_VIEWS)}"
+    connection.create_view(base, table)
+    own = [column for column in table.columns if column != "row_number"]
+    known = _canonical(part, opened.file, own)
+    wanted = _wanted(name, part, opened.file, [*own, *known] if not part.rows else [], known, own)
+    formats = None if as_it_is else source.formats(part)
+    system = part.system if source.needs_key else ""
+    # only what comes of the file as it is can be said to be used or not: SQL may take columns apart
+    text = " ".join([part.rows, *map(str, wanted.values()), *part.leave_out.values(), part.returns])
+    unused = [column for column in own if not re.search(rf"(?<!\w){re.escape(column)}(?!\w)", _spelt(text, known))]
+    query = _query(name, part, opened.file, base, known, wanted, formats, system)
+    try:
+        view = _view(connection, query)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise DataError(f"{opened.file}: an expression in the source's TOML cannot be used: {first}") from None
+    hashed = sha256(opened.path) if opened.path else ""
+    used = tuple(column for column in own if column not in unused)
+    return view, FileRead(opened.file, name, rows, used, tuple(unused), opened.notes, hashed)
+
+
+def _spelt(text: str, known: Mapping[str, str]) -> str:
+    """Known headers as the file spells them."""
+    return text + " " + " ".join(own for header, own in known.items() if header in text)
+
+
+def _canonical(part: Part, file: str, own: list[str]) -> dict[str, str]:
+    if not part.format:
+        return {}
+    form = ready_maps.load(part.format)
+    known = form.canonical(own)
+    if missing := [header for header in form.needs if header not in known]:
+        raise DataError(
+            f"{file} has no column {missing[0]!r}, which every file of the format {part.format} has; it has: "
+            f"{', '.join(own)}; export it again whole, or see what it is: python -m segmentkit source new {file}"
+        )
+    return known
+
+
+def _wanted(
+    name: str, part: Part, file: str, columns: list[str], known: Mapping[str, str], own: list[str]
+) -> dict[str, str]:
+    """SQL by output column; of a ready map only what the file has."""
+    contract = ADDRESSES if name == ADDRESSES.name else TABLES[name]
+    asked = dict(part.columns) | {f"key_{kind}": column for kind, column in part.keys.items()}
+    headers = set(ready_maps.load(part.format).known) if part.format else set()
+    wanted = {}
+    for column, value in asked.items():
+        named = {value} & headers if isinstance(value, str) else {one for one in headers if f'"{one}"' in value["expr"]}
+        # a column that SQL makes of the file is no header and is there
+        if named and not named & set(known) and not part.rows:
+            if column in contract.required and not part.keys:
+                raise DataError(f"{file} has none of {', '.join(sorted(named))}, which {column} is taken from")
+            continue
+        wanted[column] = _column_or_expression(file, columns, column, value)
+    return wanted
+
+
+def _column_or_expression(file: str, columns: list[str], name: str, value: str | Mapping[str, str]) -> str:
+    if not isinstance(value, str):
+        return f"({value['expr']})"
+    if columns and value not in columns:
+        near = difflib.get_close_matches(value, columns, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(dict.fromkeys(columns))
+        raise DataError(f"{file} has no column {value!r} for {name}; {hint}")
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _query(
+    name: str,
+    part: Part,
+    file: str,
+    base: str,
+    known: Mapping[str, str],
+    wanted: Mapping[str, str],
+    formats: Formats | None,
+    system: str,
+) -> str:
+    """The part as one SELECT: known headers by their known names, absent ones as nulls."""
+    headers = ready_maps.load(part.format).known if part.format else ()
+    renamed = [f"{_name(own)} AS {_name(header)}" for header, own in known.items() if own != header]
+    spare = ", ".join(_name(own) for header, own in known.items() if own != header)
+    absent = [f"NULL::VARCHAR AS {_name(header)}" for header in headers if header not in known]
+    whole = ", ".join([f"* EXCLUDE ({spare})" if spare else "*", *renamed, *absent])
+    kinds = {column.name: column.kind for column in (ADDRESSES if name == ADDRESSES.name else TABLES[name]).columns}
+    kinds |= {item.name: item.kind for item in part.items}
+    columns = [
+        f"{value if formats is None else _standard(value, kinds.get(column, 'text'), formats)} AS {_name(column)}"
+        for column, value in wanted.items()
+    ]
+    extra = [f"{_text(file)} AS file"]
+    if part.leave_out:
+        cases = " ".join(f"WHEN ({when}) THEN {_text(why)}" for why, when in part.leave_out.items())
+        extra.append(f"CASE {cases} END AS left_out")
+    if part.returns:
+        extra.append(f"coalesce(({part.returns}), false) AS is_return")
+    if system:
+        extra.append(f"{_text(system)} AS system")
+    rows = part.rows or "SELECT * FROM file"
+    return (
+        f'WITH file AS (SELECT {whole} FROM "{base}"), rows_of AS ({rows}) '
+        f"SELECT row_number, {', '.join([*extra, *columns])} FROM rows_of"
+    )
+
+
+def _standard(value: str, kind: str, formats: Formats) -> str:
+    """A value in one writing: times as ISO text in the business's zone, numbers with a dot.
+
+    What does not fit the stated writing gets a question mark in front, so that no other writing is read into it.
+    """
+    text = f"trim(CAST({value} AS VARCHAR))"
+    if kind in _NUMBERS and formats.decimal == ",":
+        fits = f"regexp_full_match({text}, '[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?')"
+        return f"CASE WHEN {fits} THEN replace(replace({text}, '.', ''), ',', '.') ELSE '?' || {text} END"
+    if kind != "time" or not (formats.date_format or formats.timestamps_in != "local"):
+        return text
+    parsed = f"try_cast({text} AS TIMESTAMP)"
+    if formats.date_format:
+        parsed = f"try_strptime({text}, {_text(formats.date_format)})"
+    if formats.timestamps_in not in ("local", formats.time_zone):
+        parsed = f"timezone({_text(formats.time_zone)}, timezone({_text(formats.timestamps_in)}, {parsed}))"
+    written = f"strftime({parsed}, '%Y-%m-%d %H:%M:%S.%f')"
+    return f"CASE WHEN {text} = '' THEN NULL ELSE coalesce({written}, '?' || {text}) END"
+
+
+def _joined(source: Source, connection: Any, file: str, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:
+    opened, key = open_files(connection, lookup["path"], source.folder, {})[0], lookup["on"]
+    other = opened.table.drop("row_number")
+    for where, columns in ((opened.file, other.columns), (file, table.columns)):
         if key not in columns:
             raise DataError(f"{where} has no column {key!r} to look up by; it has: {', '.join(columns)}")
     rows, distinct = (int(n) for n in other.aggregate(n=other.count(), d=other[key].nunique()).execute().iloc[0])
     if rows != distinct:
-        raise DataError(f"{path.name} holds {rows - distinct} repeated values of {key!r}; a lookup needs each once")
+        raise DataError(f"{opened.file} holds {rows - distinct} repeated values of {key!r}; a lookup needs each once")
     return table.left_join(other, key)
 
 
-def _select(path: Path, table: ibis.Table, wanted: Mapping[str, str | dict[str, str]]) -> ibis.Table:
-    parts = [f'{_column_or_expression(path, table, name, value)} AS "{name}"' for name, value in wanted.items()]
-    query = f"SELECT row_number, {', '.join(parts)} FROM mapped_file"
-    try:
-        return table.alias("mapped_file").sql(query, dialect="duckdb")
-    except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise DataError(f"{path.name}: an expression in the source's TOML cannot be used: {first}") from None
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
-def _column_or_expression(path: Path, table: ibis.Table, name: str, value: str | dict[str, str]) -> str:
-    if isinstance(value, dict):
-        return f"({value['expr']})"
-    if value not in table.columns:
-        columns = [column for column in table.columns if column != "row_number"]
-        near = difflib.get_close_matches(value, columns, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(columns)
-        raise DataError(f"{path.name} has no column {value!r} for {name}; {hint}")
-    return '"' + value.replace('"', '""') + '"'
-
-
-def resolve_path(text: str, folder: str) -> Path:
-    """A file beside the TOML, an absolute path, or ``package:NAME/file`` inside an installed package.
-
-    Raises:
-        DataError: there is no such file.
-    """
-    if text.startswith("package:"):
-        package, _, inside = text.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise DataError(f"the data package {package} is not installed; pip install {package}")
-        path = Path(spec.origin).parent / inside
-    else:
-        path = Path(folder) / text
-    if not path.is_file():
-        raise DataError(f"no file {path}; check `path` in the source's TOML")
-    return path
-
-
-def _read_file(connection: Any, path: Path, name: str, options: Mapping[str, str]) -> tuple[ibis.Table, pd.DataFrame]:
-    nothing = pd.DataFrame({c: [] for c in ("row_number", "rule", "column", "value", "mend")})
-    # a fresh name each time: the engine would answer a second reading from what it cached of the first
-    name = f"{name}_{next(_READINGS)}"
-    if path.suffix == ".parquet":
-        table = connection.read_parquet(path.as_posix(), table_name=name)
-        return table.mutate(row_number=ibis.row_number() + 1), nothing
-    if path.suffix.lower() not in {".csv", ".tsv", ".txt"}:
-        raise DataError(f"{path.name}: files may be .csv, .tsv, .txt or .parquet; save it as one of these")
-    read = _csv_call(path, options)
-    try:
-        connection.raw_sql(f'CREATE TABLE "{name}" AS SELECT row_number() OVER () AS row_number, * FROM {read}')
-        errors = connection.raw_sql(
-            "SELECT line AS row_number, any_value(error_type) AS rule, max(trim(csv_line, chr(13) || chr(10))) AS text "
-            "FROM reject_errors GROUP BY line ORDER BY line"
-        ).df()
-        if len(errors):
-            connection.raw_sql(_NUMBER_AS_IN_THE_FILE.format(name=name))
-        connection.raw_sql("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-    except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise DataError(
-            f"{path.name} cannot be read as text in columns: {first}; state delimiter and encoding, "
-            "and save it with one kind of line ending"
-        ) from None
-    for row in errors.itertuples():
-        if row.rule == "UNQUOTED VALUE" and "\n" in str(row.text):
-            raise DataError(
-                f"{path.name}, row {row.row_number - 1}: a quote is opened and not closed, so the rows after it cannot "
-                "be told apart; close it, or export again with every text field in quotes"
-            )
-    return connection.table(name), _unreadable(errors)
-
-
-def _csv_call(path: Path, options: Mapping[str, str]) -> str:
-    """The engine's reader with everything stated: what it would guess depends on the first lines of the file."""
-    encoding = options.get("encoding", "utf-8")
-    with path.open("rb") as file:
-        start = file.read(2**16)
-    try:
-        lines = start.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").splitlines()
-    except LookupError:
-        raise DataError(f"{path.name}: encoding == {encoding!r} is unknown; state e.g. utf-8 or latin-1") from None
-    header = lines[0] if lines else ""
-    if "\ufffd" in header:
-        raise DataError(f"{path.name} is not text in {encoding}; state encoding in the source, e.g. latin-1")
-    delimiter = options.get("delimiter") or max(",;\t|", key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter), [])
-    repeated = [name for index, name in enumerate(names) if name.lower() in [n.lower() for n in names[:index]]]
-    if not header or repeated:
-        what = f"names the column {repeated[0]!r} twice" if repeated else "has no header line"
-        raise DataError(f"{path.name} {what}; give every column its own name in the first line")
-    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
-    return (
-        f"read_csv({_quoted(path.as_posix())}, auto_detect = false, header = true, columns = {{{columns}}}, "
-        f"delim = {_quoted(delimiter)}, encoding = {_quoted(encoding)}, quote = '\"', escape = '\"', "
-        "store_rejects = true, rejects_limit = 0)"
-    )
-
-
-def _unreadable(errors: pd.DataFrame) -> pd.DataFrame:
-    words = {
-        "TOO MANY COLUMNS": "the line has more fields than the header",
-        "MISSING COLUMNS": "the line has fewer fields than the header",
-        "UNQUOTED VALUE": "a quote is not closed",
-        "INVALID ENCODING": "the line is not valid text in this encoding",
-        "LINE SIZE OVER MAXIMUM": "the line is too long",
-    }
-    rules = [f"unreadable: {words.get(str(rule), str(rule).lower())}" for rule in errors["rule"]]
-    return pd.DataFrame(
-        {
-            # the engine counts lines of the file, the header being the first
-            "row_number": errors["row_number"].astype("int64") - 1,
-            "rule": rules,
-            "column": "",
-            "value": "",
-            "mend": "mend the line in the file, or export it again with every text field in quotes",
-        }
-    )
-
-
-def _quoted(text: str) -> str:
+def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

