@@ -7,7 +7,8 @@ another order and with extra columns between them; the quirks of each export are
 - ``facts``: what the analyst states (currency, zone of the business, country of national telephone numbers).
 - ``files``: data rows of each file (no header, no footer, no row of totals).
 - ``tables``: for each shared table rows ``kept``, rows ``left_out`` and rows ``failed`` with the reason, persons, money
-  to the cent as text, and the first and last day in the zone of the business.
+  to the cent as text (of the rows kept, without customer, and repeated), and the first and last day in the zone of the
+  business.
 - ``mapping``: what each header means: ``table.column``, ``key:email``, ``attribute:BASIS``, ``item:KIND``,
   ``address:COLUMN`` or ``left out``; of a list, any is right. Headers that mean nothing here are absent.
 - ``ambiguous``: what nobody can tell from the file alone.
@@ -154,10 +155,10 @@ def shuffled(rng: random.Random, headers: Sequence[str]) -> list[str]:
     return rng.sample(list(headers), len(headers))
 
 
-def as_csv(headers: Sequence[str], rows: Iterable[Row], before: Iterable[Sequence[str]] = (), **options: str) -> str:
+def as_csv(headers: Sequence[str], rows: Iterable[Row], before: Iterable[Sequence[str]] = (), **options: Any) -> str:
     """A CSV file as text; ``before`` are further header rows under the first."""
     text = io.StringIO()
-    writer = csv.writer(text, **{"lineterminator": "\n", **options})  # type: ignore[arg-type]
+    writer = csv.writer(text, **{"lineterminator": "\n", **options})
     writer.writerows([headers, *before])
     writer.writerows([row.get(header, "") for header in headers] for row in rows)
     return text.getvalue()
@@ -246,7 +247,7 @@ def orders_file(rng: random.Random, orders: list[Row], customer: str, name: Call
     expected = table(
         len(known),
         failed={"customer_id is missing": 3},
-        persons=persons([order["person"].number] for order in known),
+        persons=len({order["person"].number for order in known}),
         amount=total(order["cents"] for order in known),
         amount_nobodys=total(orders[place]["cents"] for place in nobodys),
         **span(order["at"].date() for order in known),
@@ -282,7 +283,7 @@ NOTES = ('Please ring twice, "blue" door', "Leave it with the neighbour,\nthank 
 def shopify_order(rng: random.Random, person: Person, created: datetime, accepts: bool) -> Row:
     """One order with its lines; money in cents: subtotal after all discounts, taxes included."""
     goods = {"regular": PRODUCTS[:5], "stock-up": PRODUCTS[4:], "occasional": PRODUCTS[1:4]}[person.kind]
-    lines = []
+    lines: list[Row] = []
     for name, sku, price, vendor in rng.sample(goods, rng.choices((1, 2, 3), (6, 3, 1))[0]):
         quantity = rng.choices((1, 2, 3), (7, 2, 1))[0]
         off = rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, price * quantity // 10))
@@ -368,11 +369,11 @@ def shopify_orders(rng: random.Random) -> dict[str, str | bytes]:
     for place, order in enumerate(guests[6:]):
         order["phone"], order["email"] = phone(rng, order["person"].phone), ""
         if place < 3:
-            own = next(
+            other = next(
                 (one for one in spoken[order["person"].number] if one["email"] and one["status"] == "paid"), None
             )
-            if own is not None:
-                own["phone"] = order["person"].phone
+            if other is not None:
+                other["phone"] = order["person"].phone
         else:
             order["phone"] = phone(rng, f"+442079460{900 + place:03}")
     for order in rng.sample([o for o in orders if o["currency"] == "EUR" and o["email"]], 9):
@@ -419,7 +420,8 @@ def shopify_orders(rng: random.Random) -> dict[str, str | bytes]:
             persons_joined_by_email_only=persons([keys(o)[0] or keys(o)[1]] for o in named),
             amount=amount,
             amount_in_eur=str(Decimal(amount["EUR"]) + Decimal(amount["GBP"]) * Decimal("1.17")),
-            amount_nobodys=money(nameless),
+            amount_nobodys=money([order for order in copies if order in nameless]),
+            amount_repeated=money(twice),
             amount_definition="the line's part of Subtotal - Refunded Amount of its order, in proportion to price * "
             "quantity - line discount, rounded to cents, the last line takes the remainder; both copies of an order "
             "that is in both files count once; orders voided, pending or cancelled do not count",
@@ -694,7 +696,7 @@ def ga4_event(visitor: Row, at: datetime, name: str, session: int, page: str, **
 
 def ga4_purchase(rng: random.Random, kind: str, number: int) -> tuple[int, Row]:
     """Revenue in cents, and the fields of the purchase: the lines add up to the revenue."""
-    items = []
+    items: list[Row] = []
     for name, sku, price, vendor in rng.sample(
         PRODUCTS[4:] if kind == "buyer" else PRODUCTS[:4], rng.choice((1, 1, 2))
     ):
@@ -715,7 +717,7 @@ def ga4_purchase(rng: random.Random, kind: str, number: int) -> tuple[int, Row]:
 def ga4_visitors(rng: random.Random) -> list[Row]:
     """Browsers of visitors; some log in one day, and some of those use a second device."""
     made: list[Row] = []
-    for number in range(270):
+    for number in range(320):
         kind = rng.choices(("buyer", "browser", "passer-by"), (3, 3, 4))[0]
         logs_in = kind == "buyer" and rng.random() < 0.6
         city, _, country = rng.choice(PLACES)
@@ -740,14 +742,16 @@ def ga4_visitors(rng: random.Random) -> list[Row]:
 
 
 def ga4_events(rng: random.Random) -> dict[str, str | bytes]:
-    start, events, bought, number = date(2025, 9, 1), [], [], 0
+    start, number = date(2025, 9, 1), 0
+    events: list[Row] = []
+    bought: list[Row] = []
     for visitor in ga4_visitors(rng):
         sessions = {"buyer": rng.randint(2, 6), "browser": rng.randint(3, 6), "passer-by": 1}[visitor["kind"]]
         for day in sorted(rng.sample(range(75), sessions)):
             at = moment(rng, start + timedelta(days=day), BERLIN).astimezone(UTC)
             session = int(at.timestamp())
             steps = ["session_start", *["page_view"] * rng.randint(1, 3)]
-            buys = rng.random() < {"buyer": 0.7, "browser": 0.08, "passer-by": 0.1}[visitor["kind"]]
+            buys = rng.random() < {"buyer": 0.6, "browser": 0.2, "passer-by": 0.35}[visitor["kind"]]
             steps += ["add_to_cart"] if buys or rng.random() < 0.2 else []
             for place, name in enumerate(steps):
                 page = f"/p/{rng.choice(PRODUCTS)[1].lower()}"
@@ -821,7 +825,8 @@ def ga4_events(rng: random.Random) -> dict[str, str | bytes]:
                     {one["event"]["user_id"] or one["event"]["user_pseudo_id"] for one in named}
                 ),
                 amount=total(one["cents"] for one in named),
-                amount_nobodys=total(o["cents"] for o in bought if nobodys(o["event"]) and not o["again"]),
+                amount_nobodys=total(one["cents"] for one in bought if nobodys(one["event"])),
+                amount_repeated=total(o["cents"] for o in bought if o["again"] and not nobodys(o["event"])),
                 amount_definition="ecommerce.purchase_revenue, without shipping; a repeated transaction_id counts once",
                 **span(zone_day),
             ),
