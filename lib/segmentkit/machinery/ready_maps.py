@@ -47,9 +47,14 @@ class ReadyMap:
         return {"system": self.system, **self.reading, **self.tables[table], **own}
 
     def canonical(self, columns: Iterable[str]) -> dict[str, str]:
-        """The file's own spelling of each known header that it has, by the known one."""
-        found = {plain(column): column for column in columns}
-        return {header: found[plain(header)] for header in self.known if plain(header) in found}
+        """The file's own spelling of each known header that it has, by the known one; ``*`` stands for anything."""
+        columns = list(columns)
+        fits = {header: next((one for one in columns if same(header, one)), "") for header in self.known}
+        return {header: column for header, column in fits.items() if column}
+
+    def whole_tables(self) -> list[str]:
+        """Tables that such a file fills without a word from the source: every required column is in it."""
+        return [name for name, section in self.tables.items() if not _lacks(name, section)]
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -57,9 +62,17 @@ class ReadyMap:
         return (*self.needs, *self.headers)
 
 
-def plain(header: str) -> str:
-    """A header for comparing: case and blanks apart."""
-    return " ".join(header.replace("\ufeff", "").lower().split())
+def same(known: str, header: str) -> bool:
+    """Whether a file's header is the known one, case and blanks apart."""
+    one, other = (" ".join(text.replace("\ufeff", "").lower().split()) for text in (known, header))
+    before, star, after = one.partition("*")
+    return other.startswith(before) and other.endswith(after) and len(other) >= len(one) if star else one == other
+
+
+def _lacks(name: str, section: Mapping[str, Any]) -> bool:
+    contract = ADDRESSES if name == ADDRESSES.name else TABLES[name]
+    told = {*section, *(["customer_id"] if section.get("keys") else [])}
+    return not set(contract.required) <= told or (name == "survey" and "items" not in section)
 
 
 def names() -> list[str]:
@@ -85,6 +98,6 @@ def load(name: str) -> ReadyMap:
 
 def recognise(headers: Iterable[str]) -> str | None:
     """The format whose needed headers are all there; of several, the one that needs most."""
-    there = {plain(header) for header in headers}
-    fitting = [one for one in map(load, names()) if {plain(header) for header in one.needs} <= there]
+    headers = list(headers)
+    fitting = [one for one in map(load, names()) if set(one.needs) <= set(one.canonical(headers))]
     return max(fitting, key=lambda one: len(one.needs)).name if fitting else None

@@ -226,7 +226,7 @@ def _expanded(path: Path, files: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         for option in line:
             known(option, ["format", "system", *READING], f"{path}: [files] {file}: key")
         known(line["format"], ready_maps.names(), f"{path}: [files] {file}: format")
-        for table in ready_maps.load(line["format"]).tables:
+        for table in ready_maps.load(line["format"]).whole_tables():
             yield table, {"path": file, **line}
 
 

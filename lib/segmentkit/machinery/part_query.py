@@ -1,0 +1,168 @@
+"""One part of a source as SQL: the file's columns under the shared table's names, in one writing."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from segmentkit.contracts import ADDRESSES, TABLES, Formats
+from segmentkit.errors import DataError
+from segmentkit.machinery import ready_maps
+from segmentkit.machinery.sources import Part
+
+NUMBERS = {"money", "number", "numeric"}
+SqlColumn = str | Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """SQL over one file, and the file's columns that it takes and leaves."""
+
+    query: str
+    used: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def select(
+    name: str, part: Part, file: str, base: str, schema: Mapping[str, Any], formats: Formats | None, system: str
+) -> Selected:
+    """The rows of one file for one shared table.
+
+    Args:
+        name: the shared table.
+        part: what the source says of it.
+        file: for messages, and the column ``file``.
+        base: view or table of the engine that holds the file, ``row_number`` among its columns.
+        schema: its columns and their types.
+        formats: how the file writes numbers and times, where they are to be brought to one writing; None leaves them.
+        system: whose ids these are, where identities are to be resolved.
+
+    Raises:
+        DataError: the file lacks a column.
+    """
+    own = [column for column in schema if column != "row_number"]
+    known = _known(part, file, own)
+    wanted = _wanted(name, part, file, own, known)
+    kinds = {column.name: column.kind for column in (ADDRESSES if name == ADDRESSES.name else TABLES[name]).columns}
+    kinds |= {item.name: item.kind for item in part.items}
+    columns = [
+        f"{value if formats is None else _standard(value, kinds.get(column, 'text'), formats)} AS {_name(column)}"
+        for column, value in wanted.items()
+    ]
+    query = (
+        f'WITH file AS (SELECT {_whole(part, file, known, schema)} FROM "{base}"), '
+        f"rows_of AS ({part.rows or 'SELECT * FROM file'}) "
+        f"SELECT row_number, {', '.join([*_beside(part, file, system), *columns])} FROM rows_of"
+    )
+    taken = " ".join([part.rows, *wanted.values(), *part.leave_out.values(), part.returns])
+    spelt = {column: header for header, column in known.items()}
+    used = tuple(column for column in own if _occurs(spelt.get(column, column), taken))
+    return Selected(query, used, tuple(column for column in own if column not in used))
+
+
+def _occurs(column: str, text: str) -> bool:
+    bare = re.sub(r"\"[^\"]*\"|'[^']*'", " ", text)
+    return _name(column) in text or bool(re.search(rf"(?<!\w){re.escape(column)}(?!\w)", bare))
+
+
+def _known(part: Part, file: str, own: list[str]) -> dict[str, str]:
+    """Headers of the ready map, and how this file spells them."""
+    if not part.format:
+        return {}
+    form = ready_maps.load(part.format)
+    known = form.canonical(own)
+    if missing := [header for header in form.needs if header not in known]:
+        raise DataError(
+            f"{file} has no column {missing[0]!r}, which every file of the format {part.format} has; it has: "
+            f"{', '.join(own)}; export it again whole, or see what it is: python -m segmentkit source new {file}"
+        )
+    return known
+
+
+def _whole(part: Part, file: str, known: Mapping[str, str], schema: Mapping[str, Any]) -> str:
+    """Every column of the file: known headers by their known names, absent ones as nulls, nested ones as JSON."""
+    if not part.format and not part.rows:
+        return "*"
+    headers = ready_maps.load(part.format).known if part.format else ()
+    changed = {column for header, column in known.items() if column != header}
+    nested = [column for column, kind in schema.items() if kind.is_nested()]
+    taken = [f"EXCLUDE ({', '.join(map(_name, sorted(changed | set(nested))))})"] if changed | set(nested) else []
+    columns = [" ".join(["*", *taken]), f"{_text(file)} AS file_name"]
+    spelt = {column: header for header, column in known.items()}
+    for column in sorted(changed | set(nested)):
+        value = f"to_json({_name(column)})::VARCHAR" if column in nested else _name(column)
+        columns.append(f"{value} AS {_name(spelt.get(column, column))}")
+    columns += [f"NULL::VARCHAR AS {_name(header)}" for header in headers if header not in known]
+    # what the star of a header such as "Amount spent (*)" stands for is a column too
+    for header in (one for one in headers if "*" in one):
+        before, _, after = header.partition("*")
+        stands = known[header][len(before) : len(known[header]) - len(after)] if header in known else ""
+        columns.append(f"nullif({_text(stands)}, '') AS {_name(f'{header}: *')}")
+    return ", ".join(columns)
+
+
+def _wanted(name: str, part: Part, file: str, own: list[str], known: Mapping[str, str]) -> dict[str, str]:
+    """SQL by output column; of a ready map only what the file has."""
+    required = (ADDRESSES if name == ADDRESSES.name else TABLES[name]).required
+    headers = set(ready_maps.load(part.format).known) if part.format else set()
+    there = [] if part.rows else [*own, *headers, *(f"{header}: *" for header in headers if "*" in header)]
+    wanted = {}
+    for column, value in (dict(part.columns) | {f"key_{kind}": value for kind, value in part.keys.items()}).items():
+        text = _sql(file, there, column, value)
+        taken = {header for header in headers if _occurs(header, text)}
+        if taken and not taken & set(known):
+            if column in required and not (column == "customer_id" and part.keys):
+                raise DataError(f"{file} has none of {', '.join(sorted(taken))}, from which {column} is taken")
+            continue
+        wanted[column] = text
+    return wanted
+
+
+def _sql(file: str, columns: list[str], name: str, value: SqlColumn) -> str:
+    if not isinstance(value, str):
+        return f"({value['expr']})"
+    if columns and value not in columns:
+        near = difflib.get_close_matches(value, columns, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(columns)
+        raise DataError(f"{file} has no column {value!r} for {name}; {hint}")
+    return _name(value)
+
+
+def _beside(part: Part, file: str, system: str) -> list[str]:
+    """Columns that no shared table has: the file, why a row is left out, whether it is a return, whose id it is."""
+    columns = [f"{_text(file)} AS file"]
+    if part.leave_out:
+        cases = " ".join(f"WHEN ({when}) THEN {_text(why)}" for why, when in part.leave_out.items())
+        columns.append(f"CASE {cases} END AS left_out")
+    if part.returns:
+        columns.append(f"coalesce(({part.returns}), false) AS is_return")
+    return [*columns, f"{_text(system)} AS system"] if system else columns
+
+
+def _standard(value: str, kind: str, formats: Formats) -> str:
+    """A value in one writing: times as ISO text in the business's zone, numbers with a dot.
+
+    What does not fit the stated writing gets a question mark in front, so that no other writing is read into it.
+    """
+    text = f"trim(CAST({value} AS VARCHAR))"
+    if kind in NUMBERS and formats.decimal == ",":
+        fits = f"regexp_full_match({text}, '[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?')"
+        return f"CASE WHEN {fits} THEN replace(replace({text}, '.', ''), ',', '.') ELSE '?' || {text} END"
+    if kind != "time" or not (formats.date_format or formats.timestamps_in != "local"):
+        return text
+    parsed = f"try_cast({text} AS TIMESTAMP)"
+    if formats.date_format:
+        parsed = f"try_strptime({text}, {_text(formats.date_format)})"
+    if formats.timestamps_in not in ("local", formats.time_zone):
+        parsed = f"timezone({_text(formats.time_zone)}, timezone({_text(formats.timestamps_in)}, {parsed}))"
+    written = f"strftime({parsed}, '%Y-%m-%d %H:%M:%S.%f')"
+    return f"CASE WHEN {text} = '' THEN NULL ELSE coalesce({written}, '?' || {text}) END"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
