@@ -4,7 +4,9 @@ import itertools
 from datetime import date
 
 import pandas as pd
+import pytest
 
+from segmentkit.analysis import features
 from segmentkit.analysis.cohorts import retention
 from segmentkit.analysis.features import Window
 from segmentkit.machinery.runs import connect
@@ -69,3 +71,9 @@ def test_months_are_counted_across_the_turn_of_the_year() -> None:
     found = retention(CONNECTION.create_table("turn", lines), Window(date(2023, 11, 1), date(2024, 3, 1)))
     assert found[["months_after", "buyers"]].values.tolist() == [[0, 1], [1, 0], [2, 0], [3, 1]]
     assert found["complete"].all()
+
+
+def test_large_tables_are_counted_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = cohorts(date(2024, 1, 1), date(2024, 3, 20))
+    monkeypatch.setattr(features, "ROWS_AT_ONCE", 2)
+    assert cohorts(date(2024, 1, 1), date(2024, 3, 20)) == whole

@@ -121,6 +121,17 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert_frame_equal(features.build(table(shuffled), TWO_YEARS), once, check_exact=True)
 
 
+def test_large_tables_are_built_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = table(generate_shop(150, 3).tables["transactions"])
+    whole, hours = features.build(lines, TWO_YEARS), features.by_local_time(lines, TWO_YEARS)
+    monkeypatch.setattr(features, "ROWS_AT_ONCE", len(generate_shop(150, 3).tables["transactions"]) // 4)
+    parts = [part.select("customer_id").distinct().execute()["customer_id"] for part in features.in_parts(lines)]
+    assert len(parts) > 3
+    assert sorted(pd.concat(parts)) == whole["customer_id"].tolist(), "each customer whole in one part"
+    assert_frame_equal(features.build(lines, TWO_YEARS), whole, check_exact=True)
+    assert_frame_equal(features.by_local_time(lines, TWO_YEARS), hours, check_exact=True)
+
+
 def test_one_customer_is_enough_to_build_features() -> None:
     built = features.build(purchases(("a", "1", "2024-02-29 10:00", 3.0)), SEEN)
     assert built[["customer_id", "recency_days", "frequency", "monetary"]].values.tolist() == [["a", 1.0, 1.0, 3.0]]

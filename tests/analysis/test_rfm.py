@@ -179,3 +179,24 @@ def test_a_number_in_sql_is_read_as_the_same_double(value: float) -> None:
     read = ibis.duckdb.connect().raw_sql(f"SELECT {rfm.sql_number(value)}").fetchone()[0]
     assert isinstance(read, float)
     assert read == value
+
+
+# --- where not everybody has all three
+
+
+def test_classes_are_made_of_those_who_have_all_three_and_the_rest_is_counted() -> None:
+    table = customers([1.0, 5.0, np.nan], [9.0, 1.0, 0.0], [90.0, 5.0, 0.0])
+    classes, summary, told = rfm.possible(table, 5)
+    assert classes is not None
+    assert summary is not None
+    assert classes.equals(rfm.classify(table.iloc[:2], 5))
+    assert summary["customers"].sum() == 2
+    assert told.endswith("Customers without all three, left out: 1.")
+    whole = rfm.possible(table.iloc[:2], 5)
+    assert whole[2] == rfm.sentence(summary)
+
+
+def test_without_one_of_the_three_it_is_said_what_would_make_classes_possible() -> None:
+    classes, summary, told = rfm.possible(customers([1.0], [2.0], [3.0]).drop(columns="monetary"), 5)
+    assert classes is summary is None
+    assert "`orders`, `sales` and `last_ordered_at` in `customers`" in told

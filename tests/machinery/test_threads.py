@@ -1,6 +1,7 @@
 """Threads and memory are shared out by the number of workers."""
 
 import os
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -45,13 +46,20 @@ def test_loaded_libraries_are_capped_while_the_cap_is_kept() -> None:
         cap.restore_original_limits()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_half_of_the_memory_is_shared_among_the_workers(monkeypatch, workers: int) -> None:
+@pytest.mark.parametrize(("memory_gb", "workers", "limit"), [(24, 1, 768), (2, 2, 512), (3, 2, 768), (2.5, 2, 640)])
+def test_a_share_of_the_memory_and_no_more_than_a_laptop_has(monkeypatch, memory_gb, workers: int, limit: int) -> None:
+    monkeypatch.delenv("SEGMENTKIT_MEMORY", raising=False)
     monkeypatch.setenv("SEGMENTKIT_WORKERS", str(workers))
-    limit = threads.duckdb_memory_limit()
-    fair = psutil.virtual_memory().total / 2**20 / 2 / workers
-    assert limit.endswith("MB")
-    assert int(limit.removesuffix("MB")) == max(512, int(fair))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=int(memory_gb * 2**30)))
+    assert threads.duckdb_memory_limit() == f"{limit}MB"
+
+
+@pytest.mark.parametrize(("given", "limit"), [("4000", "4000MB"), ("256", "256MB"), ("0", "768MB"), ("much", "768MB")])
+def test_the_memory_can_be_stated(monkeypatch, given: str, limit: str) -> None:
+    monkeypatch.setenv("SEGMENTKIT_WORKERS", "1")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=2**34))
+    monkeypatch.setenv("SEGMENTKIT_MEMORY", given)
+    assert threads.duckdb_memory_limit() == limit
 
 
 def test_many_workers_still_get_enough_to_work(monkeypatch) -> None:

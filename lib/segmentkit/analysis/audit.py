@@ -1,40 +1,29 @@
-"""The audit: type every value, keep what passes, set aside what fails with rule and reason, find unit traps.
+"""The audit: type every value, keep what passes, set aside what fails with rule and reason, count what is left out.
 
-Rules run in the engine with a row number, so that a row can be found again in its file and the rows read are
-always the rows kept plus the rows quarantined.
+Rules run in the engine with file and row number, so that a row can be found again, and the rows read are always the
+rows kept plus those quarantined, left out and forgotten.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import ibis
 import pandas as pd
 
-from segmentkit.contracts import ITEM_KINDS, TABLES, Column, Formats, RawTable, TableContract
+from segmentkit.analysis import audit_values
+from segmentkit.analysis.audit_repeats import FATE, OVERLAP, PLACE, REASON, repeat_rules, repeats, with_repeats
+from segmentkit.analysis.audit_rules import NO_CUSTOMER, Rule, typed_and_ruled
+from segmentkit.contracts import TABLES, Column, Formats, RawTable
 from segmentkit.errors import PrivacyStop
 
-EARLIEST_YEAR = 1990
-LARGEST = 1e13
-NO = ("no", "n", "false", "f", "0", "0.0", "nein", "non")
-YES = ("yes", "y", "true", "t", "1", "1.0", "ja", "oui", "si", "sí")
-QUARANTINE_COLUMNS = ["row_number", "rule", "column", "value", "mend"]
-
-
-@ibis.udf.scalar.builtin(name="try_strptime")
-def _try_strptime(value: str, format: str) -> datetime:  # type: ignore[empty-body]
-    ...
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')"))
-def _as_zone(zone, value):  # type: ignore[no-untyped-def]
-    ...
-
-
-@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
-def _in_zone(zone, value):  # type: ignore[no-untyped-def]
-    ...
+QUARANTINE_COLUMNS = ["file", "row_number", "rule", "column", "value", "mend"]
+LEDGER_COLUMNS = ["outcome", "rows", "amount", "returns"]
+LEFT_OUT, FORGOTTEN = -1, -2
+ANALYSED, NOBODYS, OTHER = "analysed", "set aside: no customer", "set aside for another reason"
+NO_AMOUNT, TWICE = "set aside: amount not readable", "set aside: read twice"
 
 
 @dataclass(frozen=True)
@@ -43,15 +32,17 @@ class Checked:
 
     Attributes:
         name: the shared table's name.
-        kept: rows that passed, typed, in the order of the file.
-        quarantined: one row a failed row: ``row_number, rule, column, value, mend``.
-        rows_read: data rows in the file, unreadable lines included.
+        kept: rows that passed, typed, in the order of the files.
+        quarantined: one row a failed row: ``file, row_number, rule, column, value, mend``.
+        rows_read: data rows in the files, unreadable lines included.
         rows_kept: rows in ``kept``.
         attributes: attribute columns and the basis each belongs to.
-        money_read: sum of ``amount`` over every readable row, where the table has amounts.
-        money_kept: the same over the rows kept.
-        money_nobodys: the same over the rows set aside because they have no customer.
+        ledger: what became of the rows: ``outcome, rows, amount, returns``; money as decimals, and none where the table
+            has no ``amount``. ``returns`` is the part of the amount that is below zero.
         items: the questions of a survey.
+        files: ``file, rows, first, last`` of what passed, by file; times are missing where the table has none.
+        removed: answers in own words from which an e-mail address or phone number was removed, by question.
+        formats: how the source writes numbers and times.
     """
 
     name: str
@@ -60,18 +51,43 @@ class Checked:
     rows_read: int
     rows_kept: int
     attributes: dict[str, str]
-    money_read: float | None
-    money_kept: float | None
-    money_nobodys: float | None = None
+    ledger: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LEDGER_COLUMNS))
     items: tuple[Column, ...] = ()
+    files: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["file", "rows", "first", "last"]))
+    removed: dict[str, int] = field(default_factory=dict)
+    formats: Formats = field(default_factory=Formats)
 
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """Rows that are no data here, by the source's own rules: ``reason, rows, amount``."""
+        rows = self.ledger[self.ledger["outcome"].str.startswith("left out: ")]
+        named = rows.assign(reason=rows["outcome"].str.removeprefix("left out: "))
+        return named[["reason", "rows", "amount"]].reset_index(drop=True)
 
-@dataclass(frozen=True)
-class _Rule:
-    name: str
-    column: str
-    failed: Any
-    mend: str
+    @property
+    def rows_forgotten(self) -> int:
+        """Rows of customers who asked to be forgotten."""
+        return int(self.ledger.loc[self.ledger["outcome"] == "forgotten", "rows"].sum())
+
+    def money(self, outcome: str = "") -> float | None:
+        """Sum of ``amount`` over the rows of one outcome, or of all rows; None where the table has no amounts."""
+        rows = self.ledger[self.ledger["outcome"].str.startswith(outcome)]
+        return None if self.ledger["amount"].isna().all() else float(sum(rows["amount"], Decimal(0)))
+
+    @property
+    def money_read(self) -> float | None:
+        """Sum of every amount that can be read."""
+        return self.money()
+
+    @property
+    def money_kept(self) -> float | None:
+        """The same over the rows kept."""
+        return self.money("analysed")
+
+    @property
+    def money_left_out(self) -> float | None:
+        """The same over the rows left out by the source's own rules."""
+        return self.money("left out: ")
 
 
 def check_table(
@@ -82,91 +98,74 @@ def check_table(
     attributes: dict[str, str],
     rates: ibis.Table | None = None,
     items: Sequence[Column] = (),
+    forgotten: Collection[str] = (),
 ) -> Checked:
     """Type and check one shared table.
 
     Args:
         name: a table of ``contracts.TABLES``.
-        raw: ``row_number`` and the mapped columns, typed or text.
+        raw: ``row_number`` and the mapped columns, typed or text; ``file``, ``left_out`` and ``is_return`` where known.
         unreadable: lines the reader could not split, in the quarantine's columns.
         formats: how the source writes numbers and times.
         attributes: attribute columns and their basis.
         rates: ``currency, rate``: what one unit of another currency is worth in the source's own.
         items: the questions of a survey; an answer outside an item's levels sets the row aside.
+        forgotten: customers whose rows are dropped before anything is looked at; only their number and money stay.
 
     Returns:
-        Rows kept and rows quarantined; together they are the rows read. Money stands in the source's currency.
+        Rows kept, quarantined, left out and forgotten; together they are the rows read. Money stands in the source's
+        currency, and of a return below zero.
 
     Raises:
-        PrivacyStop: customer ids look like e-mail addresses.
+        PrivacyStop: customer ids look like e-mail addresses, or another column that is kept holds some.
     """
     contract = TABLES[name]
+    given = {"file": ibis.literal(""), "copy": ibis.literal(1)}
+    raw = raw.mutate(**{name: value for name, value in given.items() if name not in raw.columns})
+    raw = raw.mutate(copy=raw["copy"].cast("int64"))
     columns = [column for column in contract.columns if column.name in raw.columns]
     columns += [*(Column(attribute, "text") for attribute in attributes), *items]
-    both = raw.mutate(**{f"typed_{c.name}": _typed(raw[c.name], c, formats) for c in columns})
-    own = set(contract.names) & set(raw.columns)
-    foreign = "currency" in own and name != "exchange_rates"
-    both = _in_one_currency(both, columns, formats, rates) if foreign else both
-    rules = (_currency_rules(both, formats) if foreign else []) + _rules(contract, columns, both, formats)
-    failed = ibis.cases(*((rule.failed, rule.name) for rule in rules), else_=ibis.null("string"))
-    marked = both.select("row_number", failed_rule=failed, **{c.name: both[f"typed_{c.name}"] for c in columns}).cache()
-    kept = marked.filter(marked.failed_rule.isnull()).order_by("row_number")
-    bad = marked.filter(marked.failed_rule.notnull()).select("row_number", "failed_rule")
-    bad = bad.join(raw, "row_number").order_by("row_number").execute()
-    _stop_on_direct_identifiers(name, kept)
-    sums = {}
-    if money := "amount" in own:
-        nobodys = marked.failed_rule == "customer_id is missing"
-        sums = {
-            "money_read": exact_sum(marked.amount),
-            "money_kept": exact_sum(marked.failed_rule.isnull().ifelse(marked.amount, None)),
-            "money_nobodys": exact_sum(nobodys.ifelse(marked.amount, None)),
-        }
-    kept_rows = marked.failed_rule.isnull().sum()
-    counts = marked.aggregate(rows=marked.count(), kept=kept_rows, **sums).execute().fillna(0).iloc[0]
+    latest = formats.latest or date.today().isoformat()
+    both, rules = typed_and_ruled(contract, raw, columns, replace(formats, latest=latest), rates)
+    marked = _marked(both, columns, rules, forgotten)
+    money = "amount" in {*contract.names} & {*raw.columns}
+    tally = _tally(marked, columns, money=money)
+    if len(again := repeats(contract, marked, tally)):
+        marked = with_repeats(marked, again, len(rules))
+        rules += repeat_rules(contract)
+        tally = _tally(marked, columns, money=money)
+    _stop_on_direct_identifiers(name, marked, tally)
+    passed = tally[tally[FATE].isna()]
+    spans = passed.groupby("file", sort=True).agg(rows=("rows", "sum"), first=("first", "min"), last=("last", "max"))
+    fired = sorted({int(fate) for fate in tally[FATE].dropna() if fate >= 0})
+    failed = _quarantine(marked, raw, rules, columns, fired) if fired else pd.DataFrame(columns=QUARANTINE_COLUMNS)
+    own_words = [column.name for column in columns if column.kind == "open"]
     return Checked(
         name=name,
-        kept=kept.select(*(c.name for c in columns)),
-        quarantined=pd.concat([_quarantine(bad, rules, columns), unreadable], ignore_index=True)[QUARANTINE_COLUMNS],
-        rows_read=int(counts["rows"]) + len(unreadable),
-        rows_kept=int(counts["kept"] or 0),
+        kept=marked.filter(marked[FATE].isnull()).select(*(column.name for column in columns)),
+        quarantined=pd.concat([failed, unreadable.reindex(columns=QUARANTINE_COLUMNS)], ignore_index=True)
+        .fillna({"file": ""})
+        .astype(dict.fromkeys(QUARANTINE_COLUMNS, "str") | {"row_number": "int64"}),
+        rows_read=int(tally["rows"].sum()) + len(unreadable),
+        rows_kept=int(passed["rows"].sum()),
         attributes=attributes,
-        money_read=float(counts["money_read"]) if money else None,
-        money_kept=float(counts["money_kept"]) if money else None,
-        money_nobodys=float(counts["money_nobodys"]) if money else None,
+        ledger=_ledger(tally, rules, len(unreadable)),
         items=tuple(items),
+        files=spans.reset_index(),
+        removed={column: int(passed[f"removed_{column}"].sum()) for column in own_words},
+        formats=formats,
     )
 
 
-def check_tables(raw: dict[str, RawTable]) -> dict[str, Checked]:
+def check_tables(raw: dict[str, RawTable], forgotten: Collection[str] = ()) -> dict[str, Checked]:
     """Check every table a source has; see ``check_table``. Exchange rates come first: the others need them."""
-    rates = raw.get("exchange_rates")
-    known = None if rates is None else check_table("exchange_rates", rates.table, rates.unreadable, rates.formats, {})
-    return {
-        name: known
-        if known and name == "exchange_rates"
-        else check_table(name, r.table, r.unreadable, r.formats, r.attributes, known.kept if known else None, r.items)
-        for name, r in raw.items()
-    }
-
-
-def _in_one_currency(both: ibis.Table, columns: list[Column], formats: Formats, rates: ibis.Table | None) -> ibis.Table:
-    """Every amount times what its currency is worth; missing where no rate is stated."""
-    both = both.mutate(exchange=(both.typed_currency == formats.currency).ifelse(1.0, ibis.null("float64")))
-    if rates is not None:
-        stated = rates.select(foreign=rates.currency, stated=rates.rate)
-        both = both.left_join(stated, both.typed_currency == stated.foreign)
-        both = both.mutate(exchange=both.exchange.coalesce(both.stated)).drop("foreign", "stated")
-    money = [column.name for column in columns if column.kind == "money"]
-    return both.mutate(**{f"typed_{name}": both[f"typed_{name}"] * both.exchange for name in money})
-
-
-def _currency_rules(both: ibis.Table, formats: Formats) -> list[_Rule]:
-    mend = f"fill currency (the source's own is {formats.currency}), or add its rate to [exchange_rates]"
-    return [
-        _Rule("currency is missing", "currency", both.typed_currency.isnull(), mend),
-        _Rule("currency has no exchange rate", "currency", both.exchange.isnull(), mend),
-    ]
+    checked: dict[str, Checked] = {}
+    for name in sorted(raw, key=lambda name: name != "exchange_rates"):
+        r, rates = raw[name], kept(checked, "exchange_rates")
+        checked[name] = check_table(
+            name, r.table, r.unreadable, r.formats, r.attributes, rates, r.items, forgotten=forgotten
+        )
+    return {name: checked[name] for name in raw}
 
 
 def kept(checked: dict[str, Checked], name: str) -> ibis.Table | None:
@@ -179,149 +178,111 @@ def exact_sum(amounts: Any) -> Any:
     return amounts.cast("decimal(18, 4)").sum().cast("float64")
 
 
-def _typed(value: Any, column: Column, formats: Formats) -> Any:
-    if column.kind in {"text", "nominal", "open"} or (column.kind == "ordinal" and column.levels):
-        text = value.cast("string").strip().nullif("")
-        return text.isin(column.levels).ifelse(text, None) if column.levels else text
-    if column.kind == "binary":
-        text = value.cast("string").strip().lower()
-        no, yes = [[word.lower()] for word in column.levels] or (NO, YES)
-        return ibis.cases((text.isin(no), 0.0), (text.isin(yes), 1.0))
-    if column.kind == "flag":
-        return value.try_cast("boolean")
-    if column.kind == "time":
-        return _local_time(value, formats)
-    if value.type().is_string():
-        value = value.strip()
-        if formats.decimal == ",":
-            # 5.5 is no number here: dropping its dot would make 55 of it
-            is_number = value.re_search(r"^[+-]?(\d*|\d{1,3}(\.\d{3})+)(,\d+)?$")
-            value = is_number.ifelse(value.replace(".", "").replace(",", "."), None)
-    number = value.try_cast("float64")
-    # NaN, infinity and what no ledger holds are not numbers here, and would stop the exact sums
-    return (number.abs() < LARGEST).ifelse(number, None)
+# --- what becomes of each row
 
 
-def _local_time(value: Any, formats: Formats) -> Any:
-    if value.type().is_string() and formats.date_format:
-        moment = _try_strptime(value.strip(), formats.date_format)
-    else:
-        moment = value.try_cast("timestamp")
-    if formats.timestamps_in not in ("local", formats.time_zone):
-        moment = _in_zone(formats.time_zone, _as_zone(formats.timestamps_in, moment))
-    if value.type().is_string() and not formats.date_format:
-        # a time that carries its own offset says more than the source; the plain cast would drop it
-        stated = value.strip().re_search(r":\d\d(\.\d+)?\s*([+-]\d\d(:?\d\d)?|Z)$")
-        moment = stated.ifelse(_in_zone(formats.time_zone, value.try_cast("timestamp('UTC')")), moment)
-    return moment
+def _marked(both: ibis.Table, columns: list[Column], rules: list[Rule], forgotten: Collection[str]) -> ibis.Table:
+    """Typed rows in the order of the files, held by the engine; ``fate`` is the first rule that failed, or none."""
+    fates = []
+    if forgotten and any(column.name == "customer_id" for column in columns):
+        fates.append((both.typed_customer_id.isin(sorted(forgotten)), FORGOTTEN))
+    reason = both.left_out.cast("string").strip().nullif("") if "left_out" in both.columns else ibis.null("string")
+    fates.append((reason.notnull(), LEFT_OUT))
+    fates += [(rule.failed, number) for number, rule in enumerate(rules)]
+    fate = ibis.cases(*fates, else_=ibis.null("int16")).cast("int16")
+    named = {column.name: both[f"typed_{column.name}"] for column in columns}
+    return both.select(*PLACE, **{FATE: fate, REASON: reason}, **named).order_by(PLACE).cache()
 
 
-def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, formats: Formats) -> list[_Rule]:
-    rules: list[_Rule] = []
-    for column in columns:
-        name, value, given = column.name, both[f"typed_{column.name}"], both[column.name]
-        blank = given.isnull() | (given.strip() == "") if given.type().is_string() else given.isnull()
-        if column.required:
-            rules.append(_Rule(f"{name} is missing", name, blank, f"fill {name} in the file, or leave the row out"))
-        if column.kind == "time":
-            rules += _time_rules(name, value, blank, formats)
-        elif column.kind in {"money", "number", "flag", "numeric"}:
-            word = "true or false" if column.kind == "flag" else "a number"
-            mend = f"mend the value, or state decimal in the source (it is {formats.decimal!r})"
-            rules.append(_Rule(f"{name} is not {word}", name, value.isnull() & ~blank, mend))
-        elif column.kind in ITEM_KINDS:
-            rules += _item_rules(column, value, blank)
-        elif name.endswith("_id") and given.type().is_string():
-            rounded = given.re_search(r"^\d([.,]\d+)?[Ee]\+\d+$")
-            rules.append(_Rule(f"{name} was rounded by a spreadsheet", name, rounded, "export ids as text"))
-    if contract.name == "exchange_rates":
-        mend = "state what one unit of it is worth in the source's own currency"
-        rules.append(_Rule("rate is not above zero", "rate", both.typed_rate <= 0, mend))
-    own = set(contract.names) & {column.name for column in columns}
-    for name in sorted({"cost", "cost_per_contact", "fixed_cost"} & own):
-        mend = "money spent is at least 0; write what was paid, without a minus"
-        rules.append(_Rule(f"{name} is below zero", name, both[f"typed_{name}"] < 0, mend))
-    if {"start", "end"} <= own:
-        swapped = both.typed_end < both.typed_start
-        rules.append(_Rule("end is before start", "end", swapped, "swap the two dates"))
-    return rules + _key_rules(contract, both, rules)
-
-
-def _item_rules(column: Column, value: Any, blank: Any) -> list[_Rule]:
-    words = {"binary": "yes or no", "ordinal": "a whole number"}
-    what = "one of its levels" if column.levels else words.get(column.kind, "")
-    mend = f"mend the answer, or state the item's levels ({', '.join(column.levels) or 'none are stated'})"
-    wrong = value.isnull() & ~blank
-    if column.kind == "ordinal" and not column.levels:
-        wrong = wrong | (value != value.floor())
-    return [_Rule(f"{column.name} is not {what}", column.name, wrong, mend)] if what else []
-
-
-def _time_rules(name: str, value: Any, blank: Any, formats: Formats) -> list[_Rule]:
-    last = date.fromisoformat(formats.latest) if formats.latest else date.today()
-    bound = datetime.combine(last, datetime.min.time()) + timedelta(days=1)
-    how = f"it is {formats.date_format!r}" if formats.date_format else "none is stated; dates like 31.12.2025 need one"
-    rules = [
-        _Rule(f"{name} is not a date", name, value.isnull() & ~blank, f"mend the value, or date_format ({how})"),
-        _Rule(
-            f"{name} is a default date", name, value.year() < EARLIEST_YEAR, "find the true date, or leave the row out"
-        ),
-    ]
-    if name in {"ordered_at", "acquired_at", "at"}:
-        mend = "mend the date; if it is right, the source's extracted_on is too early"
-        rules.append(_Rule(f"{name} is after the data were extracted", name, value >= ibis.literal(bound), mend))
-    return rules
-
-
-def _key_rules(contract: TableContract, both: ibis.Table, rules: list[_Rule]) -> list[_Rule]:
-    if not contract.key or not set(contract.key) <= set(both.columns):
-        return []
-    group = ibis.window(group_by=[f"typed_{name}" for name in contract.key])
-    words = " and ".join(contract.key)
-    if contract.name == "transactions":
-        # the same line twice is an overlap of two exports: the first that passes every other rule is right
-        sound = ibis.cases(*((rule.failed, False) for rule in rules), else_=True)
-        repeated = both.row_number > both.row_number.min(where=sound).over(group)
-        mend = "nothing to do: the first line with this id was kept"
-    else:
-        # two rows that claim to be the same customer disagree, and nobody can tell which is right
-        repeated = both.count().over(group) > 1
-        mend = "keep the right row in the file and delete the others"
-    known = both[f"typed_{contract.key[0]}"].notnull()
-    return [_Rule(f"{words} appears more than once", contract.key[0], repeated & known, mend)]
-
-
-def _quarantine(bad: pd.DataFrame, rules: list[_Rule], columns: list[Column]) -> pd.DataFrame:
-    by_name = {rule.name: rule for rule in rules}
+def _tally(marked: ibis.Table, columns: list[Column], *, money: bool) -> pd.DataFrame:
+    """Rows, money, days and doubtful texts by fate and file, in one pass."""
     kinds = {column.name: column.kind for column in columns}
-    found = [by_name[name] for name in bad["failed_rule"]]
-    values = [bad[rule.column].iloc[i] for i, rule in enumerate(found)]
-    return pd.DataFrame(
-        {
-            "row_number": bad["row_number"].astype("int64"),
-            "rule": bad["failed_rule"].astype("str"),
-            "column": [rule.column for rule in found],
-            "value": [_masked(value, kinds[rule.column]) for value, rule in zip(values, found, strict=True)],
-            "mend": [rule.mend for rule in found],
-        }
+    facts: dict[str, Any] = {"rows": marked.count()}
+    if money:
+        exact = marked.amount.cast("decimal(18, 4)")
+        facts |= {"amount": exact.sum(), "returns": (exact < 0).ifelse(exact, None).sum()}
+        facts["unread"] = marked.amount.isnull().sum()
+    times = [name for name, kind in kinds.items() if kind == "time"]
+    facts["first"], facts["last"] = (marked[times[0]].min(), marked[times[0]].max()) if times else (ibis.null(),) * 2
+    texts = [name for name, kind in kinds.items() if kind in {"text", "nominal"}]
+    facts |= {f"at_{name}": marked[name].contains("@").sum() for name in texts}
+    own_words = [name for name, kind in kinds.items() if kind == "open"]
+    facts |= {f"removed_{name}": marked[name].contains(audit_values.REMOVED).sum() for name in own_words}
+    return marked.group_by(FATE, REASON, "file").aggregate(**facts).order_by(FATE, REASON, "file").execute()
+
+
+def _ledger(tally: pd.DataFrame, rules: list[Rule], unreadable: int) -> pd.DataFrame:
+    """What became of the rows, with their money; rows of one outcome together."""
+    money = "unread" in tally
+    rows: list[tuple[Any, ...]] = [(outcome, 0, None, None) for outcome in (NOBODYS, OTHER, ANALYSED)]
+    rows.append((NO_AMOUNT if money else OTHER, unreadable, None, None))
+    for row in tally.to_dict("records"):
+        outcome = _outcome(row, rules)
+        blank = row["unread"] if money and outcome == OTHER else 0
+        rows.append((outcome, row["rows"] - blank, row.get("amount"), row.get("returns")))
+        rows.append((NO_AMOUNT, blank, None, None))
+    table = pd.DataFrame(rows, columns=LEDGER_COLUMNS)
+    for name in ("amount", "returns"):
+        table[name] = [Decimal(0) if value is None or pd.isna(value) else value for value in table[name]]
+    table = table.groupby("outcome", as_index=False).sum()
+    table = table if money else table.assign(amount=None, returns=None)
+    order = [NOBODYS, TWICE, NO_AMOUNT, OTHER, "forgotten", ANALYSED]
+    table["place"] = [order.index(outcome) if outcome in order else -1 for outcome in table["outcome"]]
+    table = table[(table["rows"] > 0) | table["outcome"].isin([NOBODYS, OTHER, ANALYSED])]
+    return table.sort_values(["place", "outcome"], ignore_index=True)[LEDGER_COLUMNS]
+
+
+def _outcome(row: dict[str, Any], rules: list[Rule]) -> str:
+    if pd.isna(row[FATE]):
+        return ANALYSED
+    if row[FATE] == LEFT_OUT:
+        return f"left out: {row[REASON]}"
+    if row[FATE] == FORGOTTEN:
+        return "forgotten"
+    told = {NO_CUSTOMER: NOBODYS, OVERLAP: TWICE, "line_id appears more than once": TWICE}
+    return told.get(rules[int(row[FATE])].name, OTHER)
+
+
+# --- what is shown of them
+
+
+def _quarantine(
+    marked: ibis.Table, raw: ibis.Table, rules: list[Rule], columns: list[Column], fired: list[int]
+) -> pd.DataFrame:
+    """One row a failed row, its value masked as far as it could name somebody."""
+    bad = marked.filter(marked[FATE] >= 0).select(*PLACE, FATE)
+    # only the columns that are shown are read again
+    needed = sorted({rules[number].column for number in fired} - {""})
+    found = bad.join(raw.select(*PLACE, *needed), PLACE).order_by(PLACE).execute()
+    kinds = {column.name: column.kind for column in columns}
+    failed = [rules[number] for number in found[FATE]]
+    values = [found[rule.column].iloc[i] if rule.column else None for i, rule in enumerate(failed)]
+    told = [
+        rule.mend if isinstance(rule.mend, str) else rule.mend(str(v)) for v, rule in zip(values, failed, strict=True)
+    ]
+    return found[["file", "row_number"]].assign(
+        rule=[rule.name for rule in failed],
+        column=[rule.column for rule in failed],
+        value=[audit_values.masked(v, kinds.get(rule.column, "text")) for v, rule in zip(values, failed, strict=True)],
+        mend=told,
     )
 
 
-def _masked(value: Any, kind: str) -> str:
-    """Show what looks like a date or a number as it is; of anything else, its first two characters and length."""
-    if value is None or pd.isna(value):
-        return ""
-    text = str(value)
-    # a date or an amount has few letters; a name or an address that slipped into its column has more
-    plain = kind != "text" and len(text) <= 40 and "@" not in text and sum(map(str.isalpha, text)) <= 3
-    return text if plain or len(text) <= 2 else f"{text[:2]}… ({len(text)} characters)"
-
-
-def _stop_on_direct_identifiers(name: str, kept: ibis.Table) -> None:
-    if "customer_id" not in kept.columns:
-        return
-    if bool(kept.customer_id.contains("@").any().execute()):
-        raise PrivacyStop(
-            f"table {name}: customer_id holds e-mail addresses; the kit analyses pseudonymous ids only; "
-            "replace them with ids that name nobody before you export"
-        )
+def _stop_on_direct_identifiers(name: str, marked: ibis.Table, tally: pd.DataFrame) -> None:
+    """E-mail addresses must not go on: neither as ids nor in any other column that is kept."""
+    passed = tally[tally[FATE].isna()]
+    for column in (column.removeprefix("at_") for column in tally.columns if column.startswith("at_")):
+        if not passed[f"at_{column}"].sum():
+            continue
+        text = marked.filter(marked[FATE].isnull())[column]
+        if column == "customer_id":
+            raise PrivacyStop(
+                f"table {name}: customer_id holds e-mail addresses == {int(passed['at_customer_id'].sum()):,} rows; "
+                "the kit analyses pseudonymous ids only; state the column as a key in the source "
+                '(keys = { email = "..." }), or replace them with ids that name nobody before you export'
+            )
+        if count := int(text.re_search(audit_values.EMAIL).sum().execute()):
+            raise PrivacyStop(
+                f"table {name}: {column} holds e-mail addresses == {count:,} rows; columns that are kept may name "
+                'nobody; state it as a key in the source (keys = { email = "..." }), or take the column out'
+            )

@@ -1,6 +1,8 @@
 """What the audit's rules cannot see one row at a time: shares, units, calendar, and whether the money adds up."""
 
+from collections.abc import Sequence
 from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import ibis
@@ -9,9 +11,11 @@ import pandas as pd
 from segmentkit.analysis.audit import Checked, exact_sum
 from segmentkit.errors import AuditError, DataError
 
+IN_LEDGER = "ledger control total"
+
 
 def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
-    """Rows read, kept and quarantined per table, with the most frequent rule."""
+    """Rows read, kept, quarantined, left out and forgotten per table, with the most frequent rule."""
     rows = []
     for table in checked.values():
         rules = table.quarantined["rule"].value_counts()
@@ -21,6 +25,8 @@ def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
                 "rows_read": table.rows_read,
                 "rows_kept": table.rows_kept,
                 "rows_quarantined": len(table.quarantined),
+                "rows_left_out": int(table.left_out["rows"].sum()),
+                "rows_forgotten": table.rows_forgotten,
                 "commonest_rule": rules.index[0] if len(rules) else "",
                 "rows_of_that_rule": int(rules.iloc[0]) if len(rules) else 0,
             }
@@ -35,7 +41,7 @@ def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
         AuditError: naming the table, the share and the commonest rule.
     """
     for row in card.itertuples():
-        share = row.rows_quarantined / row.rows_read
+        share = row.rows_quarantined / max(1, row.rows_read)
         if share > max_bad_share or row.rows_kept == 0:
             raise AuditError(
                 f"table {row.table}: {row.rows_quarantined:,} of {row.rows_read:,} rows ({share:.1%}) fail the audit, "
@@ -46,18 +52,18 @@ def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
             )
 
 
-def unit_plausibility(transactions: ibis.Table, top_share: float) -> pd.DataFrame:
+def unit_plausibility(transactions: ibis.Table | None, top_share: float) -> pd.DataFrame:
     """Share of each numeric column's total that its largest 1 % of non-zero lines carry.
 
     A column in mixed units (fuel counted in thousandths beside items counted in ones) puts nearly all of its
     total into a few lines. Zeros are left out, so a column that is merely rare, such as coupons, passes.
 
     Returns:
-        One row a column: ``column, nonzero_lines, total, top_lines, top_share, plausible``.
+        One row a column: ``column, nonzero_lines, total, top_lines, top_share, plausible``; none without purchases.
     """
     rows = []
     for name in ("amount", "quantity", "discount", "coupon_amount", "margin"):
-        if name not in transactions.columns:
+        if transactions is None or name not in transactions.columns:
             continue
         size = transactions[name].abs()
         lines = transactions.filter(size > 0).select(size=size)
@@ -77,7 +83,8 @@ def unit_plausibility(transactions: ibis.Table, top_share: float) -> pd.DataFram
                 "plausible": share <= top_share or int(n) < 100,
             }
         )
-    return pd.DataFrame(rows)
+    named = ["column", "nonzero_lines", "total", "top_lines", "top_share", "plausible"]
+    return pd.DataFrame(rows, columns=named).astype({"plausible": "bool"})
 
 
 def where_the_units_differ(transactions: ibis.Table, column: str) -> pd.DataFrame:
@@ -94,6 +101,21 @@ def where_the_units_differ(transactions: ibis.Table, column: str) -> pd.DataFram
 
 def findings(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
     """Plain sentences about what an analyst must know before going on."""
+    said = [
+        f"{name}: {row.rows:,} rows are left out by the source's own rule ({row.reason})."
+        for name, table in checked.items()
+        for row in table.left_out.itertuples()
+    ]
+    said += [
+        f"E-mail addresses or phone numbers were removed from {n:,} answers to {question}."
+        for table in checked.values()
+        for question, n in table.removed.items()
+        if n
+    ]
+    return said + (_purchases(checked, units) if "transactions" in checked else [])
+
+
+def _purchases(checked: dict[str, Checked], units: pd.DataFrame) -> list[str]:
     kept = checked["transactions"].kept
     facts = (
         kept.aggregate(
@@ -145,41 +167,83 @@ def _currencies(checked: dict[str, Checked]) -> list[str]:
     return said
 
 
-def calendar(transactions: ibis.Table, as_of: date) -> pd.DataFrame:
-    """Lines, orders and sales by calendar week; ``complete`` is false for a week the data do not fill.
+def calendar(transactions: ibis.Table, as_of: date, period: str = "week") -> pd.DataFrame:
+    """Lines, orders and sales by calendar week or month; ``complete`` is false for one that the data do not fill.
 
     Args:
         transactions: the shared table.
         as_of: the day after the last day the data cover.
+        period: ``week`` (from Monday) or ``month``; the name of the first column, too.
     """
-    week = transactions.ordered_at.truncate("W").date()
-    grouped = transactions.group_by(week=week).aggregate(
+    begins = transactions.ordered_at.truncate({"week": "W", "month": "M"}[period]).date()
+    grouped = transactions.group_by(begins.name(period)).aggregate(
         lines=transactions.count(), orders=transactions.order_id.nunique(), sales=exact_sum(transactions.amount)
     )
-    table = grouped.order_by("week").execute()
+    table = grouped.order_by(period).execute()
     first = pd.Timestamp(transactions.ordered_at.min().execute()).normalize()
-    starts = pd.to_datetime(table["week"])
-    table["week"] = starts
-    table["complete"] = (starts >= first) & (starts + pd.Timedelta(days=7) <= pd.Timestamp(as_of))
+    starts = pd.to_datetime(table[period])
+    ends = starts + (pd.DateOffset(months=1) if period == "month" else pd.Timedelta(days=7))
+    table[period] = starts
+    table["complete"] = (starts >= first) & (ends <= pd.Timestamp(as_of))
     return table
 
 
-def money_bridge(transactions: Checked) -> pd.DataFrame:
-    """From the money read to the money analysed: ``step, rows, amount``; the first is the sum of the others."""
-    # rounded first, so that the cents that are shown add up
-    read, kept, nobodys = (
-        round(sum_ or 0.0, 2) for sum_ in (transactions.money_read, transactions.money_kept, transactions.money_nobodys)
-    )
-    rules = transactions.quarantined["rule"]
-    lines = transactions.rows_read - int(rules.str.startswith("unreadable").sum())
-    without = int((rules == "customer_id is missing").sum())
-    rows = [
-        ("read from the source", lines, read),
-        ("set aside: no customer", without, nobodys),
-        ("set aside for another reason", lines - without - transactions.rows_kept, round(read - kept - nobodys, 2)),
-        ("analysed", transactions.rows_kept, kept),
-    ]
-    return pd.DataFrame(rows, columns=["step", "rows", "amount"])
+def money_bridge(
+    transactions: Checked, control_total: float | None = None, max_ledger_gap: Sequence[float] = ()
+) -> pd.DataFrame:
+    """From the ledger to the money analysed: ``step, rows, amount, returns``, to the cent.
+
+    Each stop (the ledger's own total, what was read) is the sum of what is named after it; ``returns`` is the part of
+    an amount that is below zero. Rows whose amount cannot be read have no money and are counted apart.
+
+    Args:
+        transactions: the table after the audit.
+        control_total: what the ledger says the files should add up to, where the source states it.
+        max_ledger_gap: largest share of it that may be missing, a list of one; empty means it is only shown.
+
+    Raises:
+        AuditError: more is missing.
+    """
+    ledger = transactions.ledger
+    read = [Decimal(sum(ledger[name], Decimal(0))) for name in ("amount", "returns")]
+    rows: list[tuple[str, int | None, float, float | None]] = []
+    if control_total is not None:
+        gap = _cents(Decimal(str(control_total))) - _cents(read[0])
+        _stop_at_gap(float(gap), control_total, max_ledger_gap)
+        rows += [(IN_LEDGER, None, float(control_total), None), ("not in the files", None, float(gap), None)]
+    rows.append(("read from the source", int(ledger["rows"].sum()), float(_cents(read[0])), float(_cents(read[1]))))
+    left = list(read)
+    for row in ledger.itertuples():
+        # what is left is rounded, not what is taken off, so that the cents that are shown add up
+        parts = [float(_cents(left[i]) - _cents(left[i] - part)) for i, part in enumerate((row.amount, row.returns))]
+        left = [left[0] - row.amount, left[1] - row.returns]
+        rows.append((row.outcome, row.rows, *parts))
+    table = pd.DataFrame(rows, columns=["step", "rows", "amount", "returns"], dtype="object")
+    return table if control_total is not None else table.infer_objects()
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+
+
+def _stop_at_gap(gap: float, total: float, limit: Sequence[float]) -> None:
+    if limit and abs(gap) > limit[0] * abs(total):
+        raise AuditError(
+            f"ledger: {gap:,.2f} of {total:,.2f} is not in the files, max_ledger_gap == {limit[0]:g}; find the files "
+            "or days that are missing, correct control_total in the source, or allow more with -p max_ledger_gap=..."
+        )
+
+
+def bridge_sentence(bridge: pd.DataFrame, currency: str) -> str:
+    """How much of the ledger is read, and how much of what is read is analysed."""
+    amounts = bridge.set_index("step")["amount"]
+    read, analysed = amounts["read from the source"], amounts["analysed"]
+    told = f"{analysed:,.2f} of {read:,.2f} {currency} read is analysed; {read - analysed:,.2f} is not."
+    if IN_LEDGER not in amounts:
+        return f"{told} The source states no total of the ledger, so whether the files are complete cannot be told."
+    missing = amounts["not in the files"]
+    word = "agree with it to the cent" if missing == 0 else f"differ from it by {missing:,.2f}"
+    return f"{told} The ledger says {amounts[IN_LEDGER]:,.2f}; the files {word}."
 
 
 def units_sentence(units: pd.DataFrame) -> str:
@@ -215,7 +279,7 @@ def summary(checked: dict[str, Checked], units: pd.DataFrame) -> dict[str, Any]:
     return {
         "rows_read": int(card["rows_read"].sum()),
         "rows_quarantined": int(card["rows_quarantined"].sum()),
-        "lines": checked["transactions"].rows_kept,
+        "lines": checked["transactions"].rows_kept if "transactions" in checked else 0,
         "tables": card.to_dict("records"),
         "doubtful_columns": list(units.loc[~units["plausible"], "column"]),
         "units": units.to_dict("records"),

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--stage-seconds", type=float, default=None, metavar="N", help="time limit of each stage (3600)")
     run.set_defaults(command=_run)
     _batch_parser(commands)
+    _data_parsers(commands)
     params = commands.add_parser("params", help="list every parameter: type, default, help")
     params.add_argument("stage", nargs="?", default="", metavar="NN")
     params.set_defaults(command=_params)
@@ -72,6 +73,26 @@ def _batch_parser(commands: Any) -> None:
     batch.add_argument("--quick", action="store_true", help="few repetitions, for a first look; every page says so")
     batch.add_argument("--stage-seconds", type=float, default=None, metavar="N", help="time limit of each stage (3600)")
     batch.set_defaults(command=_batch)
+
+
+def _data_parsers(commands: Any) -> None:
+    """What is done to data and to what a run has kept of them."""
+    from segmentkit.machinery import forgetting, privacy_key, proposing, purging
+
+    proposing.add_parser(commands, _source_new)
+    for module in (privacy_key, forgetting, purging):
+        module.add_parser(commands)
+
+
+def _source_new(options: argparse.Namespace) -> int:
+    from segmentkit.analysis.column_guess import read_columns
+    from segmentkit.analysis.column_lines import propose
+    from segmentkit.machinery.proposing import propose_source, read_order
+
+    def guess(sample: Any, words: Any, stated: Any) -> Any:
+        return propose(read_columns(sample, words), stated)
+
+    return propose_source(read_order(options), guess, input if sys.stdin.isatty() else None)
 
 
 def _batch(options: argparse.Namespace) -> int:

@@ -47,6 +47,11 @@ class Earlier:
         return str(read_json(self.folder / "source.json").get("facts", {}).get("currency", ""))
 
     @property
+    def key(self) -> str:
+        """Fingerprint of the privacy key its ids were made by; empty where the ids are the source's own."""
+        return str(read_json(self.folder / "source.json").get("facts", {}).get("key", ""))
+
+    @property
     def model_hash(self) -> str:
         """Hash of its model, for the manifest."""
         return sha256(self.folder / "model.json")

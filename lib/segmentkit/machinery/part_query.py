@@ -25,7 +25,14 @@ class Selected:
 
 
 def select(
-    name: str, part: Part, file: str, base: str, schema: Mapping[str, Any], formats: Formats | None, system: str
+    name: str,
+    part: Part,
+    file: str,
+    base: str,
+    schema: Mapping[str, Any],
+    formats: Formats | None,
+    system: str,
+    place: int,
 ) -> Selected:
     """The rows of one file for one shared table.
 
@@ -37,6 +44,7 @@ def select(
         schema: its columns and their types.
         formats: how the file writes numbers and times, where they are to be brought to one writing; None leaves them.
         system: whose ids these are, where identities are to be resolved.
+        place: of the part in the source, by which rows of one customer are joined.
 
     Raises:
         DataError: the file lacks a column.
@@ -50,10 +58,17 @@ def select(
         f"{value if formats is None else _standard(value, kinds.get(column, 'text'), formats)} AS {_name(column)}"
         for column, value in wanted.items()
     ]
+    beside = _beside(part, file, system)
+    if formats is not None:
+        # SQL may make several rows of one row of the file
+        beside.append("row_number() OVER (PARTITION BY row_number) AS copy" if part.rows else "1 AS copy")
+    if name == "customers":
+        own = f"{wanted['customer_id']} IS NOT NULL" if "customer_id" in wanted else "false"
+        beside += [f"{place} AS part", f"({own}) AS own_id"]
     query = (
         f'WITH file AS (SELECT {_whole(part, file, known, schema)} FROM "{base}"), '
         f"rows_of AS ({part.rows or 'SELECT * FROM file'}) "
-        f"SELECT row_number, {', '.join([*_beside(part, file, system), *columns])} FROM rows_of"
+        f"SELECT row_number, {', '.join([*beside, *columns])} FROM rows_of"
     )
     taken = " ".join([part.rows, *wanted.values(), *part.leave_out.values(), part.returns])
     spelt = {column: header for header, column in known.items()}

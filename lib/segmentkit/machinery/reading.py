@@ -64,9 +64,9 @@ def _read_table(
     # where parts differ in how they write numbers and times, each is brought to one writing as it is read
     alike = len(parts) == 1 and not parts[0].format
     views, unreadable, files, there = [], [], [], set()
-    for part in parts:
+    for place, part in enumerate(parts):
         for opened in open_once(part.path, tuple(sorted(part.options.items()))):
-            view, read = _mapped(source, name, part, opened, connection, as_it_is=alike)
+            view, read = _mapped(source, name, part, opened, connection, alike, place)
             views.append(view)
             files.append(read)
             there |= set(connection.table(view).columns)
@@ -93,15 +93,15 @@ def _stop_without_rows(files: str, failed: pd.DataFrame) -> None:
     raise DataError(f"{files} has a header and no rows; export it again with a wider date range")
 
 
-def _view(connection: Any, query: str) -> str:
+def _view(connection: Any, query: str, kind: str = "VIEW") -> str:
     # a fresh name each time: the engine would answer a second reading from what it cached of the first
     name = f"read_{next(_VIEWS)}"
-    connection.raw_sql(f'CREATE TEMP VIEW "{name}" AS {query}')
+    connection.raw_sql(f'CREATE TEMP {kind} "{name}" AS {query}')
     return name
 
 
 def _mapped(
-    source: Source, name: str, part: Part, opened: Opened, connection: Any, *, as_it_is: bool
+    source: Source, name: str, part: Part, opened: Opened, connection: Any, as_it_is: bool, place: int
 ) -> tuple[str, FileRead]:
     """One file as a view with the shared table's columns, and what was taken from it."""
     table = opened.table
@@ -117,9 +117,10 @@ def _mapped(
         table.schema(),
         None if as_it_is else source.formats(part),
         part.system if source.needs_key else "",
+        place,
     )
     try:
-        view = _view(connection, selected.query)
+        view = _view(connection, selected.query, "TABLE" if part.rows else "VIEW")
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise DataError(f"{opened.file}: an expression in the source's TOML cannot be used: {first}") from None

@@ -14,6 +14,8 @@ from segmentkit.display.style import percent as share_text
 from segmentkit.machinery.cards import WORDS, cards_of, next_steps, supported
 from segmentkit.machinery.files import read_json, write_text
 from segmentkit.machinery.manifest import Manifest
+from segmentkit.machinery.output_scan import check_outputs
+from segmentkit.machinery.processing import write_processing
 from segmentkit.machinery.record import TEMPLATES, notebook_body
 from segmentkit.machinery.series import run_name
 
@@ -37,10 +39,14 @@ def write_report(folder: Path) -> Path:
 
     Returns:
         The path of page one.
+
+    Raises:
+        PrivacyStop: a file of the run names somebody; there is no report then.
     """
     report = folder / "report"
     for old in report.glob("*.html"):
         old.unlink()
+    check_outputs(folder)
     manifest, found = Manifest(folder).read(), stage_metrics(folder)
     common = _common(folder, manifest, found)
     render = _renderer(common)
@@ -78,6 +84,7 @@ def write_report(folder: Path) -> Path:
         seed=manifest.get("seed"),
     )
     write_text(report / "index.html", page_one)
+    write_processing(folder)
     return report / "index.html"
 
 
@@ -110,7 +117,10 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
     ]
     keys = [row["key"] for row in segment_rows(found)]
     groups = {
-        "": [("finance.html", "Money")] if found["measured"].get("statement") else [],
+        "": [
+            *([("finance.html", "Money")] if found["measured"].get("statement") else []),
+            ("processing.html", "Data use"),
+        ],
         "Segments": [(f"segment_{key}.html", key) for key in keys],
         "Records": [(f"record_{path.stem}.html", path.stem[:2]) for path in _executed(folder)],
     }

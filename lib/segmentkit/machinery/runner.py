@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from segmentkit.errors import KitError, ParameterError, UpstreamError
+from segmentkit.contracts import TABLES
+from segmentkit.errors import KitError, ParameterError, PrivacyStop, UpstreamError
 from segmentkit.machinery import parameters as cells
 from segmentkit.machinery.earlier import Earlier, find_run, inherit
-from segmentkit.machinery.files import sha256, write_text
+from segmentkit.machinery.files import read_json, sha256, write_json, write_text
 from segmentkit.machinery.manifest import Manifest, describe_code, library_hash, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder, stages
 from segmentkit.machinery.progress import Progress, Watch
-from segmentkit.machinery.series import check_run_name, missing_table, read_tables, run_name, shown
+from segmentkit.machinery.series import check_run_name, maker_of, missing_table, read_tables, run_name, shown
 from segmentkit.machinery.threads import cap_environment
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # a first look: everything runs, the figures that need repetition rest on few
 QUICK = {"bootstrap_pairs": 10, "starts": 5, "null_copies": 19, "null_pairs": 8, "null_starts": 3, "map_max_rows": 1500}
 STAGE_SECONDS = 3600.0
+NOT_POSSIBLE = "not possible"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,18 @@ def _base(order: Order, overrides: Mapping[str, Any]) -> dict[str, Any]:
         raise ParameterError("--refit fits an earlier run's segments anew; name that run with --like NAME")
     if not order.like:
         return QUICK if order.quick else {}
+    _check_purchases(order.like)
     taken = inherit(order.like, cells.declared(), overrides, QUICK)
     return taken | (QUICK if order.quick else {}) | {"refit": order.refit}
+
+
+def _check_purchases(like: str) -> None:
+    stages_then = Manifest(find_run(like)).read().get("stages", {}).values()
+    if any(entry.get("status") == NOT_POSSIBLE for entry in stages_then):
+        raise ParameterError(
+            f"like == {like!r}; that run had no purchases, and only segments of purchases can be applied later; "
+            "make a first fit: leave --like out"
+        )
 
 
 def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict[str, Any]]) -> int:
@@ -100,6 +112,9 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
     if order.like and (note := Earlier(order.like).code_note):
         progress.say(f"warning: {note}", event="warning")
     for stage in chosen:
+        if lacking := not_given(folder, stage):
+            _leave_out(folder, stage, lacking, progress)
+            continue
         if order.resume and can_skip(folder, stage, resolved[stage]):
             progress.say(f"{stage}  unchanged since it ended well; skipped", event="skipped", stage=stage)
             continue
@@ -107,13 +122,47 @@ def _run(folder: Path, order: Order, chosen: list[str], resolved: dict[str, dict
         if outcome.exit_code:
             manifest.update(status="failed", ended=now())
             progress.say(f"failed: {outcome.message}", event="failed", stage=stage, exit_code=outcome.exit_code)
-            _write_report(folder, progress)
+            try:
+                _write_report(folder, progress)
+            except PrivacyStop as error:
+                progress.say(f"no report: {error}", event="no report")
             return outcome.exit_code
     manifest.update(status="ok", ended=now())
-    report = _write_report(folder, progress)
+    try:
+        report = _write_report(folder, progress)
+    except PrivacyStop as error:
+        manifest.update(status="failed", ended=now())
+        progress.say(f"failed: {error}", event="failed", stage="report", exit_code=error.exit_code)
+        return error.exit_code
+    if left := [stage for stage in chosen if manifest.stage(stage).get("status") == NOT_POSSIBLE]:
+        progress.say(f"{NOT_POSSIBLE}: {', '.join(left)}; {manifest.stage(left[0])['message']}", event=NOT_POSSIBLE)
     progress.say(f"done; open {report}", event="done")
     print(report)
     return 0
+
+
+def not_given(folder: Path, stage: str) -> list[str]:
+    """Shared tables a stage cannot do without and this run's source does not give: their notebook ended without."""
+    lacking = [name for name in read_tables(stage) if name in TABLES and not _table(folder, name).is_file()]
+    return [name for name in lacking if Manifest(folder).stage(maker_of(name)).get("status") == "ok"]
+
+
+def _leave_out(folder: Path, stage: str, lacking: list[str], progress: Progress) -> None:
+    """Mark a stage that the source's tables do not allow, and take away what an earlier source left of it."""
+    message = (
+        f"it needs the table {' and '.join(lacking)}, which the source does not give; with such a file it would be "
+        "possible: python -m segmentkit source new FILE proposes the lines to add"
+    )
+    Manifest(folder).reset_stage(stage, status=NOT_POSSIBLE, ended=now(), lacking=lacking, message=message)
+    (folder / "notebooks" / notebook_path(stage).name).unlink(missing_ok=True)
+    metrics = read_json(folder / "metrics.json")
+    if metrics.pop(stage, None) is not None:
+        write_json(folder / "metrics.json", metrics)
+    progress.say(f"{stage}  {NOT_POSSIBLE}: no table {', '.join(lacking)}", event=NOT_POSSIBLE, stage=stage)
+
+
+def _table(folder: Path, name: str) -> Path:
+    return folder / "tables" / f"{name}.parquet"
 
 
 def run_stage(folder: Path, stage: str, values: Mapping[str, Any], progress: Progress, seconds: float) -> "Outcome":
@@ -151,6 +200,8 @@ def _write_report(folder: Path, progress: Progress) -> str:
         page = write_report(folder)
         write_runs_page()
         return shown(page)
+    except PrivacyStop:
+        raise
     except KitError as error:
         progress.say(f"no report: {error}", event="no report")
         return shown(folder)
@@ -201,9 +252,9 @@ def _check_folder(folder: Path, order: Order, chosen: list[str]) -> None:
         )
     earlier = stages()[: stages().index(chosen[0])]
     status = {stage: Manifest(folder).stage(stage).get("status") for stage in earlier}
-    needed = [table for stage in chosen[:1] for table in read_tables(stage)]
+    needed = [] if not_given(folder, chosen[0]) else read_tables(chosen[0])
     for table in needed:
-        if not (folder / "tables" / f"{table}.parquet").is_file():
+        if not _table(folder, table).is_file():
             raise UpstreamError(missing_table(folder, chosen[0], table))
     for stage, state in status.items():
         if state in {"failed", "running"}:

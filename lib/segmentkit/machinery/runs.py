@@ -14,12 +14,14 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from segmentkit.contracts import TABLES, RawTable
-from segmentkit.errors import ParameterError, UpstreamError
+from segmentkit.errors import ParameterError, PrivacyStop, UpstreamError
 from segmentkit.machinery import parameters as parameter_cells
 from segmentkit.machinery.earlier import Earlier
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
+from segmentkit.machinery.forgetting import tombstones
 from segmentkit.machinery.manifest import Manifest, now
 from segmentkit.machinery.paths import notebook_path, outputs_folder
+from segmentkit.machinery.privacy_key import load_key
 from segmentkit.machinery.reading import read_addresses, read_source
 from segmentkit.machinery.series import check_run_name, missing_table, run_name, shown
 from segmentkit.machinery.sources import Source, load_source
@@ -257,8 +259,38 @@ class Run:
         """Open every table of a source through the run's connection."""
         return read_source(source, self.connection)
 
+    def secret(self) -> bytes:
+        """The privacy key, where the source's customers get keyed pseudonyms; otherwise empty.
+
+        Raises:
+            PrivacyStop: there is no key, or it is another one than the source states.
+        """
+        source = self.source
+        return load_key(source.facts.get("key", ""), source.key) if source.needs_key else b""
+
+    def earlier_crosswalk(self, like: str) -> pd.DataFrame | None:
+        """Who was who in an earlier run, so that customers keep their ids; None where there is nothing to keep.
+
+        Raises:
+            PrivacyStop: that run's ids were made by another key.
+        """
+        earlier = Earlier(like) if like and self.source.needs_key else None
+        if earlier is None or not earlier.has_table("crosswalk"):
+            return None
+        then, now = earlier.key, self.source.facts.get("key", "")
+        if then != now:
+            raise PrivacyStop(
+                f"like == {like!r}; its ids were made by the privacy key {then}, these by {now}: nobody would be found "
+                "again; restore that key and state it in the source, or run without --like"
+            )
+        return earlier.table("crosswalk")
+
+    def forgotten(self) -> set[str]:
+        """Ids of customers of this source who asked to be forgotten."""
+        return tombstones(outputs_folder(), self.source.key)
+
     def read_addresses(self) -> pd.DataFrame:
-        """The source's address book, from its own file; nothing of it is kept with the run."""
+        """The source's address book, from its own files; nothing of it is kept with the run."""
         return read_addresses(self.source, self.connection)
 
     def use_source(self, name: str) -> Source:

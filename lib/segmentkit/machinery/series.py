@@ -33,7 +33,7 @@ def run_name(folder: Path) -> str:
 
 def missing_table(folder: Path, stage: str, table: str) -> str:
     """Say which stage makes a missing table, and the command."""
-    maker = next((name for name in _all_notebooks() if table in written_tables(name)), "")
+    maker = maker_of(table)
     where = f"{stage} needs the table {table!r}, which is not in {shown(folder / 'tables')}"
     if not maker:
         return f"{where}, and no notebook of the series writes it; check the name"
@@ -46,8 +46,14 @@ def written_tables(stage: str) -> list[str]:
 
 
 def read_tables(stage: str) -> list[str]:
-    """Tables a notebook cannot do without: literals in ``read_table`` and ``open_table``."""
-    return _literals(stage, "read_table") + _literals(stage, "open_table")
+    """Tables a notebook cannot do without: literals in ``read_table`` and ``open_table``, unless it asks for them."""
+    asked = _literals(stage, "has_table")
+    return [name for name in _literals(stage, "read_table") + _literals(stage, "open_table") if name not in asked]
+
+
+def maker_of(table: str) -> str:
+    """The notebook of the series that writes a table; empty where none does."""
+    return next((name for name in _all_notebooks() if table in written_tables(name)), "")
 
 
 def _literals(stage: str, call: str) -> list[str]:

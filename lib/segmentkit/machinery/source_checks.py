@@ -143,6 +143,9 @@ def _check_shapes(where: str, section: Mapping[str, Any], columns: Mapping[str, 
             ),
             '{ age = "demographic" }',
         ),
+        "header_rows": (_is_whole(section.get("header_rows", 1), 1), "2"),
+        "skip_rows": (_is_whole(section.get("skip_rows", 0), 0), "2"),
+        "footer": (isinstance(section.get("footer", True), bool | str), 'true or "Total"'),
         "decimal": (section.get("decimal", ".") in (".", ","), '"." or ","'),
         "date_format": ("%" in str(date_format) and bool(DATE_FORMAT.fullmatch(str(date_format))), '"%d.%m.%Y"'),
         "system": (bool(SYSTEM.fullmatch(str(section.get("system", "a")))), '"shop": small letters, digits, _'),
@@ -161,6 +164,10 @@ def _check_shapes(where: str, section: Mapping[str, Any], columns: Mapping[str, 
     for key, (is_fine, example) in fine.items():
         if not is_fine:
             raise ParameterError(f"{where} {key} == {section[key]!r}; write {key} = {example}")
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_column(value: Any) -> bool:

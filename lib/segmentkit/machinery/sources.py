@@ -13,6 +13,8 @@ from segmentkit.machinery.paths import project_root
 from segmentkit.machinery.source_checks import BASES, READING, check_facts, check_rules, check_section, known, read_item
 
 PURCHASES = "transactions"
+# plain files of one business share its own ids, unless the source names a system
+OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Part:
         attributes: attribute columns and the basis each belongs to.
         items: the questions of a survey.
         format: the ready map, or empty.
-        system: whose own ids ``customer_id`` holds.
+        system: whose own ids ``customer_id`` holds; plain files of a source share theirs.
         keys: ``email``, ``phone`` or another system, and the column that holds that identity.
         leave_out: reason, and the SQL condition of the rows that are no data.
         returns: the SQL condition of the rows that are money back.
@@ -250,7 +252,6 @@ def _part(path: Path, table: str, section: Any, facts: Mapping[str, str]) -> Par
         items.append(item)
         columns[name] = column
     lookup = section.get("lookup", [])
-    file = Path(section["path"].partition("::")[0]).name
     return Part(
         path=section["path"],
         columns=columns,
@@ -259,6 +260,6 @@ def _part(path: Path, table: str, section: Any, facts: Mapping[str, str]) -> Par
         attributes=attributes,
         items=tuple(items),
         format=section.get("format", ""),
-        system=section.get("system") or section.get("format") or file.partition(".")[0].strip("*?_-[] "),
+        system=section.get("system") or OWN,
         **{key: section[key] for key in ("keys", "leave_out", "returns", "rows") if key in section},
     )
