@@ -1,7 +1,7 @@
 """What the audit's rules cannot see one row at a time: shares, units, calendar, and whether the money adds up."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -11,7 +11,8 @@ import pandas as pd
 from segmentkit.analysis.audit import Checked, exact_sum
 from segmentkit.errors import AuditError, DataError
 
-IN_LEDGER = "ledger control total"
+IN_FILES, IN_LEDGER, READ = "in the files", "ledger control total", "read from the source"
+STOPS = (IN_FILES, IN_LEDGER, READ, "analysed")
 
 
 def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
@@ -32,6 +33,19 @@ def scorecard(checked: dict[str, Checked]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def files_read(files: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Each file and the tables it fills, with what was done on the way and the columns that no table asks for."""
+    rows: dict[str, dict[str, Any]] = {}
+    for one in files:
+        row = rows.setdefault(one["file"], {"file": one["file"], "rows": one["rows"], "fills": [], "not_read": None})
+        row["fills"].append(one["table"])
+        unused = set(one["unused"])
+        row["not_read"] = unused if row["not_read"] is None else row["not_read"] & unused
+        row["notes"] = "; ".join(one["notes"])
+    table = pd.DataFrame(rows.values(), columns=["file", "rows", "fills", "not_read", "notes"])
+    return table.assign(fills=table["fills"].map(", ".join), not_read=table["not_read"].map(sorted).map(", ".join))
 
 
 def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
@@ -191,10 +205,11 @@ def calendar(transactions: ibis.Table, as_of: date, period: str = "week") -> pd.
 def money_bridge(
     transactions: Checked, control_total: float | None = None, max_ledger_gap: Sequence[float] = ()
 ) -> pd.DataFrame:
-    """From the ledger to the money analysed: ``step, rows, amount, returns``, to the cent.
+    """From the files and the ledger to the money analysed: ``step, rows, amount, returns``, to the cent.
 
-    Each stop (the ledger's own total, what was read) is the sum of what is named after it; ``returns`` is the part of
-    an amount that is below zero. Rows whose amount cannot be read have no money and are counted apart.
+    Each stop (``STOPS``) is the sum of what is named between it and the next one, and that next one. Rows that the
+    source says are no data, such as a line of totals, come off first: the ledger does not know them. ``returns`` is the
+    part of an amount that is below zero; rows whose amount cannot be read have no money and are counted apart.
 
     Args:
         transactions: the table after the audit.
@@ -205,19 +220,24 @@ def money_bridge(
         AuditError: more is missing.
     """
     ledger = transactions.ledger
-    read = [Decimal(sum(ledger[name], Decimal(0))) for name in ("amount", "returns")]
-    rows: list[tuple[str, int | None, float, float | None]] = []
-    if control_total is not None:
-        gap = _cents(Decimal(str(control_total))) - _cents(read[0])
-        _stop_at_gap(float(gap), control_total, max_ledger_gap)
-        rows += [(IN_LEDGER, None, float(control_total), None), ("not in the files", None, float(gap), None)]
-    rows.append(("read from the source", int(ledger["rows"].sum()), float(_cents(read[0])), float(_cents(read[1]))))
-    left = list(read)
+    left = [Decimal(sum(ledger[name], Decimal(0))) for name in ("amount", "returns")]
+    whole, steps = [float(_cents(part)) for part in left], []
     for row in ledger.itertuples():
         # what is left is rounded, not what is taken off, so that the cents that are shown add up
         parts = [float(_cents(left[i]) - _cents(left[i] - part)) for i, part in enumerate((row.amount, row.returns))]
         left = [left[0] - row.amount, left[1] - row.returns]
-        rows.append((row.outcome, row.rows, *parts))
+        steps.append((row.outcome, row.rows, *parts))
+    no_data = [step for step in steps if step[0].startswith("left out: ")]
+    data = steps[len(no_data) :]
+    read = [float(_cents(Decimal(str(whole[i])) - sum(Decimal(str(step[i + 2])) for step in no_data))) for i in (0, 1)]
+    rows: list[tuple[Any, ...]] = []
+    if no_data:
+        rows = [(IN_FILES, int(ledger["rows"].sum()), *whole), *no_data]
+    if control_total is not None:
+        gap = float(_cents(Decimal(str(control_total))) - _cents(Decimal(str(read[0]))))
+        _stop_at_gap(gap, control_total, max_ledger_gap)
+        rows += [(IN_LEDGER, None, float(control_total), None), ("not in the files", None, gap, None)]
+    rows += [(READ, sum(step[1] for step in data), *read), *data]
     table = pd.DataFrame(rows, columns=["step", "rows", "amount", "returns"], dtype="object")
     return table if control_total is not None else table.infer_objects()
 
@@ -234,8 +254,15 @@ def _stop_at_gap(gap: float, total: float, limit: Sequence[float]) -> None:
         )
 
 
-def bridge_sentence(bridge: pd.DataFrame, currency: str) -> str:
+def records(bridge: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """The bridge as plain data; no rows where there are no purchases."""
+    return [] if bridge is None else bridge.astype(object).where(bridge.notna(), None).to_dict("records")
+
+
+def bridge_sentence(bridge: pd.DataFrame | None, currency: str) -> str:
     """How much of the ledger is read, and how much of what is read is analysed."""
+    if bridge is None:
+        return "No purchases, so there is no money to add up: the table transactions would bring it."
     amounts = bridge.set_index("step")["amount"]
     read, analysed = amounts["read from the source"], amounts["analysed"]
     told = f"{analysed:,.2f} of {read:,.2f} {currency} read is analysed; {read - analysed:,.2f} is not."
@@ -248,6 +275,8 @@ def bridge_sentence(bridge: pd.DataFrame, currency: str) -> str:
 
 def units_sentence(units: pd.DataFrame) -> str:
     """What the unit check found, with every share."""
+    if units.empty:
+        return "No column of purchases whose units could be doubted."
     shares = ", ".join(f"{row.column} {row.top_share:.1%}" for row in units.itertuples())
     return f"Share of each column's total in its largest 1 % of non-zero lines: {shares}."
 
@@ -261,8 +290,16 @@ def traced_sentence(column: str, by_category: pd.DataFrame) -> str:
     )
 
 
-def calendar_sentence(weeks: pd.DataFrame, currency: str) -> str:
+def day_after(transactions: ibis.Table) -> date:
+    """The day after the last purchase."""
+    last: date = transactions.ordered_at.max().execute().date()
+    return last + timedelta(days=1)
+
+
+def calendar_sentence(weeks: pd.DataFrame | None, currency: str) -> str:
     """Sales by week in numbers."""
+    if weeks is None:
+        return "No purchases, so there is no calendar of sales."
     whole = weeks[weeks["complete"]]
     if whole.empty:
         return f"The data fill no whole week; {len(weeks)} are begun."

@@ -3,7 +3,7 @@
 import ibis
 import pandas as pd
 
-from segmentkit.analysis.features import Window, until
+from segmentkit.analysis.features import Window, in_parts, until
 
 
 def retention(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
@@ -17,15 +17,9 @@ def retention(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
         ``cohort`` (first day of the month), ``months_after``, ``customers`` (size of the cohort), ``buyers``,
         ``share``, ``complete`` (false where the month is not over, or the cohort's own month began before the data).
     """
-    lines = until(transactions, seen)
-    month = lines.ordered_at.truncate("M").date()
-    months = lines.select("customer_id", month=month).distinct().execute()
-    months["month"] = pd.to_datetime(months["month"])
-    months["cohort"] = months.groupby("customer_id")["month"].transform("min")
-    gap = (
-        (months["month"].dt.year - months["cohort"].dt.year) * 12 + months["month"].dt.month - months["cohort"].dt.month
-    )
-    counted = months.assign(months_after=gap).groupby(["cohort", "months_after"]).size().rename("buyers").reset_index()
+    parts = [_buyers(part) for part in in_parts(until(transactions, seen))]
+    counted = pd.concat(parts).astype({"cohort": "datetime64[ms]"})
+    counted = counted.groupby(["cohort", "months_after"], as_index=False)["buyers"].sum()
     table = _every_month(counted)
     size = counted[counted["months_after"] == 0].set_index("cohort")["buyers"]
     table["customers"] = table["cohort"].map(size)
@@ -34,6 +28,15 @@ def retention(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
     starts_inside = table["cohort"] >= pd.Timestamp(seen.start)
     table["complete"] = (pd.to_datetime(ends) <= pd.Timestamp(seen.as_of)) & starts_inside
     return table[["cohort", "months_after", "customers", "buyers", "share", "complete"]]
+
+
+def _buyers(lines: ibis.Table) -> pd.DataFrame:
+    """Customers of each monthly cohort who buy so many months after."""
+    months = lines.select("customer_id", month=lines.ordered_at.truncate("M")).distinct()
+    own = months.mutate(cohort=months.month.min().over(group_by="customer_id"))
+    after = (own.month.year() - own.cohort.year()) * 12 + own.month.month() - own.cohort.month()
+    counted = own.group_by(cohort=own.cohort, months_after=after.cast("int64")).aggregate(buyers=own.count())
+    return counted.execute()
 
 
 def _every_month(counted: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Customer features: one row a customer, built through Ibis from the purchases up to a stated day."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from segmentkit.errors import DataError, ParameterError
 DEFAULT_FEATURES = ["recency_days", "frequency", "monetary"]
 PARTS_OF_DAY = {"morning": (5, 12), "afternoon": (12, 17), "evening": (17, 22)}
 TRUNCATED_SHARE = 0.25
+ROWS_AT_ONCE = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ def window(transactions: ibis.Table, as_of: str = "", look_back: Sequence[int] =
         ParameterError: not a date, or no purchase lies before it, or it lies after the day that follows the last; or
             the data begin after the first day to look at.
     """
-    whole = _whole_window(transactions, as_of)
+    return looked_back(_whole_window(transactions, as_of), look_back)
+
+
+def looked_back(whole: Window, look_back: Sequence[int]) -> Window:
+    """The last days of a window, as many as asked for; all of it where nothing is."""
     if not look_back:
         return whole
     if len(look_back) != 1 or look_back[0] > whole.days:
@@ -68,10 +73,7 @@ def _whole_window(transactions: ibis.Table, as_of: str) -> Window:
     end = (pd.Timestamp(last).normalize() + pd.Timedelta(days=1)).date()
     if not as_of:
         return Window(pd.Timestamp(first).date(), end)
-    try:
-        day = date.fromisoformat(as_of)
-    except ValueError:
-        raise ParameterError(f"as_of == {as_of!r}; it must be a day written YYYY-MM-DD") from None
+    day = as_day(as_of)
     if not pd.Timestamp(first).date() < day <= end:
         raise ParameterError(
             f"as_of == {as_of}; the data run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; choose up to {end}"
@@ -79,11 +81,23 @@ def _whole_window(transactions: ibis.Table, as_of: str) -> Window:
     return Window(pd.Timestamp(first).date(), day)
 
 
-def until(transactions: ibis.Table, seen: Window) -> ibis.Table:
-    """Purchases inside the window."""
+def as_day(as_of: str) -> date:
+    """The day a reader wrote.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    try:
+        return date.fromisoformat(as_of)
+    except ValueError:
+        raise ParameterError(f"as_of == {as_of!r}; it must be a day written YYYY-MM-DD") from None
+
+
+def until(table: ibis.Table, seen: Window, at: str = "ordered_at") -> ibis.Table:
+    """Rows inside the window: purchases, or whatever has its moment in another column."""
     start, end = (datetime.combine(day, datetime.min.time()) for day in (seen.start, seen.as_of))
-    moment = transactions.ordered_at
-    return transactions.filter((moment >= ibis.literal(start)) & (moment < ibis.literal(end)))
+    moment = table[at]
+    return table.filter((moment >= ibis.literal(start)) & (moment < ibis.literal(end)))
 
 
 def money(amounts: Any) -> Any:
@@ -108,21 +122,37 @@ def build(transactions: ibis.Table, seen: Window, *, categories: int = 8) -> pd.
         DataError: no purchase lies in the window.
     """
     lines = until(transactions, seen)
+    shared_out = _best_selling(lines, categories) if "category" in lines.columns and categories else {}
+    parts = [_built(part, transactions, seen, shared_out) for part in in_parts(lines)]
+    table = pd.concat(parts, ignore_index=True).sort_values("customer_id", ignore_index=True)
+    if table.empty:
+        raise DataError(f"no purchase between {seen.start} and {seen.as_of}; nothing to build features from")
+    counts = table.select_dtypes("integer").columns
+    return table.astype(dict.fromkeys(counts, "float64"))
+
+
+def in_parts(lines: ibis.Table) -> Iterator[ibis.Table]:
+    """A large table in parts of about five million rows, each customer whole in one of them.
+
+    What is counted or summed by customer and order then fits into the memory of a laptop; the result is the same.
+    """
+    count = -(-int(lines.count().execute()) // ROWS_AT_ONCE)
+    if count <= 1:
+        yield lines
+        return
+    for part in range(count):
+        yield lines.filter(lines.customer_id.hash().abs() % count == part)
+
+
+def _built(lines: ibis.Table, transactions: ibis.Table, seen: Window, categories: dict[str, list[str]]) -> pd.DataFrame:
     orders = lines.group_by("customer_id", "order_id").aggregate(
         ordered_at=lines.ordered_at.min(), amount=money(lines.amount), lines=lines.count()
     )
     known = transactions.group_by("customer_id").aggregate(first_ever=transactions.ordered_at.min().date())
-    orders = orders.inner_join(known, "customer_id")
-    customers = _per_customer(orders, seen)
-    for shares in _shares(lines):
+    customers = _per_customer(orders.inner_join(known, "customer_id"), seen)
+    for shares in [*_shares(lines), *_category_shares(lines, categories)]:
         customers = customers.left_join(shares, "customer_id").drop("customer_id_right")
-    table = customers.order_by("customer_id").execute()
-    if table.empty:
-        raise DataError(f"no purchase between {seen.start} and {seen.as_of}; nothing to build features from")
-    if "category" in lines.columns and categories:
-        table = table.merge(_category_shares(lines, categories), on="customer_id", how="left", validate="1:1")
-    counts = table.select_dtypes("integer").columns
-    return table.astype(dict.fromkeys(counts, "float64"))
+    return customers.execute()
 
 
 def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
@@ -138,7 +168,7 @@ def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
         active_months=orders.ordered_at.truncate("M").nunique(),
         late_spend=money(late.ifelse(orders.amount, 0.0)),
         weekend_share=(orders.ordered_at.day_of_week.index() >= 5).mean(),
-        **{f"{part}_share": _between_hours(orders.ordered_at, *hours).mean() for part, hours in PARTS_OF_DAY.items()},
+        **{f"{part}_share": between_hours(orders.ordered_at, *hours).mean() for part, hours in PARTS_OF_DAY.items()},
     )
     span = grouped.last_order.delta(grouped.first_order, unit="day")
     return grouped.select(
@@ -157,7 +187,8 @@ def _per_customer(orders: ibis.Table, seen: Window) -> ibis.Table:
     )
 
 
-def _between_hours(moment: Any, low: int, high: int) -> Any:
+def between_hours(moment: Any, low: int, high: int) -> Any:
+    """Whether the local hour lies from ``low`` up to, not including, ``high``."""
     return (moment.hour() >= low) & (moment.hour() < high)
 
 
@@ -176,24 +207,32 @@ def _shares(lines: ibis.Table) -> list[ibis.Table]:
     return [lines.group_by("customer_id").aggregate(**parts)] if parts else []
 
 
-def _category_shares(lines: ibis.Table, categories: int) -> pd.DataFrame:
+def _best_selling(lines: ibis.Table, categories: int) -> dict[str, list[str]]:
+    """Column and categories of the best sellers; "Own brand" and "own-brand" are one column."""
+    named = lines.filter(lines.category.notnull())
+    sold = named.group_by("category").aggregate(sales=money(named.amount)).order_by("category").execute()
+    sold["column"] = sold["category"].map(category_column)
+    best = sold.groupby("column")["sales"].sum().sort_values(ascending=False, kind="stable").index[:categories]
+    return {column: list(sold.loc[sold["column"] == column, "category"]) for column in sorted(best)}
+
+
+def _category_shares(lines: ibis.Table, categories: dict[str, list[str]]) -> list[ibis.Table]:
     """Each customer's sales by category as a share; the best sellers one column each, the rest left out."""
-    spent = (
-        lines.filter(lines.category.notnull()).group_by("customer_id", "category").aggregate(sales=money(lines.amount))
-    )
-    sold = spent.order_by("customer_id", "category").execute()
-    sold["category"] = sold["category"].map(category_column)  # "Own brand" and "own-brand" are one column
-    table = sold.pivot_table(index="customer_id", columns="category", values="sales", aggfunc="sum", fill_value=0.0)
-    totals = table.sum(axis=1)
-    best = sorted(table.sum().sort_values(ascending=False, kind="stable").index[:categories])
-    shares = table[best].div(totals.where(totals > 0), axis=0)
-    return shares.reset_index()
+    named = lines.filter(lines.category.notnull()) if categories else lines
+    total = money(named.amount)
+    sums = {column: money(named.category.isin(own).ifelse(named.amount, 0.0)) for column, own in categories.items()}
+    shares = {column: (total > 0).ifelse(sales / total, None) for column, sales in sums.items()}
+    return [named.group_by("customer_id").aggregate(**shares)] if shares else []
 
 
 def category_column(category: str) -> str:
     """Column name of a category's share: ``category_meat_pckgd_share``."""
-    word = "".join(c if c.isalnum() else "_" for c in category.lower()).strip("_")
-    return f"category_{word}_share"
+    return f"category_{word(category)}_share"
+
+
+def word(text: str) -> str:
+    """A value as a part of a column's name: small letters, digits and underscores."""
+    return "".join(c if c.isalnum() else "_" for c in text.lower()).strip("_")
 
 
 @dataclass(frozen=True)
@@ -234,18 +273,21 @@ def first_purchases(features: pd.DataFrame, seen: Window) -> FirstPurchases:
 
 def by_local_time(transactions: ibis.Table, seen: Window) -> pd.DataFrame:
     """Orders by weekday (0 is Monday) and local hour."""
-    lines = until(transactions, seen)
+    counted = pd.concat([_clock(part).execute() for part in in_parts(until(transactions, seen))])
+    return counted.groupby(["weekday", "hour"], as_index=False)["orders"].sum()
+
+
+def _clock(lines: ibis.Table) -> ibis.Table:
     orders = lines.group_by("customer_id", "order_id").aggregate(ordered_at=lines.ordered_at.min())
     moment = orders.ordered_at
-    counted = orders.group_by(weekday=moment.day_of_week.index(), hour=moment.hour()).aggregate(orders=orders.count())
-    return counted.order_by("weekday", "hour").execute()
+    return orders.group_by(weekday=moment.day_of_week.index(), hour=moment.hour()).aggregate(orders=orders.count())
 
 
-def busiest_sentence(hours: pd.DataFrame) -> str:
+def busiest_sentence(hours: pd.DataFrame, what: str = "orders") -> str:
     """The busiest weekday and hour in words."""
     days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    best = hours.loc[hours["orders"].idxmax()]
-    share = best["orders"] / hours["orders"].sum()
+    best = hours.loc[hours[what].idxmax()]
+    share = best[what] / hours[what].sum()
     return (
-        f"Most orders fall on {days[int(best['weekday'])]} from {int(best['hour'])}:00 local time ({share:.1%} of all)."
+        f"Most {what} fall on {days[int(best['weekday'])]} from {int(best['hour'])}:00 local time ({share:.1%} of all)."
     )

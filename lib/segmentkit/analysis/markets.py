@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from segmentkit.analysis import choosing, clustering, profiles
 from segmentkit.analysis.clustering import Scaled, Segmentation
+from segmentkit.analysis.features import DEFAULT_FEATURES
 from segmentkit.errors import DataError, ParameterError
 
 # half a standard deviation, as for a marker: farther apart, two segments are not the same kind of customers
@@ -44,7 +45,7 @@ def fit_pooled(features: Mapping[str, pd.DataFrame], settings: Mapping[str, Any]
         )
     if len(features) < 2:
         raise DataError(f"{len(features)} markets have features; a pooled fit needs two or more")
-    names, s = list(settings["features"]), settings
+    names, s = list(settings["features"]) or DEFAULT_FEATURES, settings
     # a transform or unit of one market only would lay its customers at other places than their likes elsewhere
     skewed = np.mean([clustering.skewness(table, names) for table in features.values()], axis=0) >= clustering.SKEWED
     plain = [clustering.scale(table, names, skewed=skewed, units=np.ones(len(names))) for table in features.values()]

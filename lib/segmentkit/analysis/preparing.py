@@ -7,10 +7,30 @@ import pandas as pd
 
 from segmentkit.analysis import clustering, encoding, survey
 from segmentkit.analysis.clustering import Encoder, Scaled
+from segmentkit.analysis.features import DEFAULT_FEATURES
 from segmentkit.contracts import Column
 from segmentkit.errors import ParameterError
 
 EVERY_ITEM = "survey"
+KNOWN_SHARE = 0.8
+OWN_ACTS = ("days_since_last_activity", "engagement_active_weeks")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is segmented.
+
+    Attributes:
+        names: features, attributes and survey items, as ``prepare`` takes them.
+        plain: features that are scaled as they are, since every customer has them.
+        drawn: which of them to draw before and after the transform.
+        sentence: which and why, in words.
+    """
+
+    names: list[str]
+    plain: list[str]
+    drawn: list[str]
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +50,52 @@ class Prepared:
     names: list[str]
     treatments: pd.DataFrame
     sentence: str
+
+
+def chosen(
+    stated: Sequence[str],
+    features: pd.DataFrame,
+    items: Sequence[Column] = (),
+    attributes: Sequence[str] = (),
+    *,
+    purchases: bool = True,
+) -> Chosen:
+    """What is segmented: what the analyst states, else recency, frequency and monetary, else what there is.
+
+    Without purchases that is what customers did, as far as it is known for 80 % of them and not the same for all: the
+    totals of a customer-level file, how lately, how often and at what rate they answer contacts, behavioural
+    attributes. Failing that the survey, and failing that the attributes.
+
+    Args:
+        stated: the parameter ``features``.
+        features: one row a customer.
+        items: of the survey.
+        attributes: columns of the customers table that describe.
+        purchases: whether the features are made from purchases.
+
+    Raises:
+        ParameterError: nothing is stated, and nothing there could be segmented.
+    """
+    numeric = list(features.select_dtypes("number").columns)
+    plain = list(features.columns) if purchases else [name for name in numeric if features[name].notna().all()]
+    if stated or purchases:
+        names = list(stated or DEFAULT_FEATURES)
+        drawn = [name for name in names if name in plain] or (DEFAULT_FEATURES if purchases else [])
+        return Chosen(names, plain, drawn, f"Segmented by {', '.join(names)}{', as stated' if stated else ''}.")
+    acts = [name for name in numeric if not name.startswith(("days_since_", "engagement_")) and name != "tenure_days"]
+    acts += [name for name in numeric if name in OWN_ACTS or name.endswith(("_open_rate", "_click_rate"))]
+    acts = [name for name in acts if name != "basket_value" or "monetary" not in numeric]
+    usable = [name for name in acts if features[name].notna().mean() >= KNOWN_SHARE and features[name].nunique() > 1]
+    names = usable or ([EVERY_ITEM] if survey.kinds(items) else list(attributes))
+    if not names:
+        raise ParameterError(
+            "features == []; without purchases nothing here says what customers did, answered or are; name columns of "
+            f"{', '.join(numeric) or 'none there are'}, or bring transactions, orders and sales, opens or answers"
+        )
+    left = [f"{name} (known for {features[name].notna().mean():.0%})" for name in acts if name not in usable]
+    told = f"No purchases, so segmented by what there is: {', '.join(names)}."
+    drawn = [name for name in names if name in plain]
+    return Chosen(names, plain, drawn, f"{told} Left out: {', '.join(left)}." if left else told)
 
 
 def prepare(

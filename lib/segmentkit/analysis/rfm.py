@@ -72,6 +72,20 @@ def classify(features: pd.DataFrame, bins: int = 5) -> pd.DataFrame:
     return table
 
 
+def possible(features: pd.DataFrame, bins: int = 5) -> tuple[pd.DataFrame | None, pd.DataFrame | None, str]:
+    """Classes and their summary of the customers who have all three, and the finding; why there are none otherwise."""
+    names = ["recency_days", "frequency", "monetary"]
+    known = features.dropna(subset=names) if set(names) <= set(features.columns) else features.iloc[:0]
+    if known.empty:
+        needs = "`transactions`, or `orders`, `sales` and `last_ordered_at` in `customers`"
+        return None, None, f"No RFM classes: recency, frequency and monetary need {needs}."
+    classes = classify(known, bins)
+    summary = class_summary(classes, known)
+    rest = len(features) - len(known)
+    left = f" Customers without all three, left out: {rest:,}." if rest else ""
+    return classes, summary, sentence(summary) + left
+
+
 def conditions(features: pd.DataFrame, bins: int = 5) -> dict[str, str]:
     """The classes as SQL conditions, cut points included, so that they hold for new customers as well.
 

@@ -135,20 +135,18 @@ def rfm_classes(summary: pd.DataFrame) -> Figure:
     return made
 
 
-def week_clock(hours: pd.DataFrame, time_zone: str) -> Figure:
-    """Orders by weekday and local hour."""
+def week_clock(hours: pd.DataFrame, time_zone: str, what: str = "orders") -> Figure:
+    """Orders, or another column that counts, by weekday and local hour."""
     made, ax = style.figure(3.6)
     grid = (
-        hours.pivot(index="weekday", columns="hour", values="orders")
-        .reindex(index=range(7), columns=range(24))
-        .fillna(0)
+        hours.pivot(index="weekday", columns="hour", values=what).reindex(index=range(7), columns=range(24)).fillna(0)
     )
-    sns.heatmap(grid, cmap=style.RAMP, ax=ax, yticklabels=WEEKDAYS, cbar_kws={"label": "orders"})
+    sns.heatmap(grid, cmap=style.RAMP, ax=ax, yticklabels=WEEKDAYS, cbar_kws={"label": what})
     ax.set(xlabel=f"hour of the day, {time_zone}", ylabel="")
     ax.tick_params(axis="both", rotation=0)
-    busiest = hours.loc[hours["orders"].idxmax()]
+    busiest = hours.loc[hours[what].idxmax()]
     day, hour = WEEKDAYS[int(busiest["weekday"])], int(busiest["hour"])
-    style.title(made, f"The busiest hour is {day} from {hour}:00: {int(busiest['orders']):,} orders")
+    style.title(made, f"The busiest hour is {day} from {hour}:00: {int(busiest[what]):,} {what}")
     return made
 
 
@@ -177,3 +175,16 @@ def _natural(text: str) -> str:
     """Sort key that puts 15-24K before 100-124K, and Under 15K before both."""
     found = re.search(r"\d+", text)
     return f"{int(found.group()):012d}{text[0].isdigit():d}{text}" if found else f"~{text}"
+
+
+def engagement(counted: pd.DataFrame, limit: int = 12) -> Figure:
+    """Customers by channel and event, the commonest kinds of contact first."""
+    table = counted.head(limit).iloc[::-1]
+    made, ax = style.figure(0.4 * len(table) + 1.6)
+    bars = ax.barh(table["channel"] + " " + table["event"], table["customers"], color=style.COLOURS[0])
+    ax.bar_label(bars, [f"{count:,}" for count in table["customers"]], padding=4)
+    ax.set(xlim=(0, table["customers"].max() * 1.15), xlabel="customers with at least one in the window")
+    top = counted.iloc[0]
+    more = f"; {len(counted) - limit} rarer kinds not drawn" if len(counted) > limit else ""
+    style.title(made, f"Most customers have: {top['channel']} {top['event']} ({top['customers']:,}){more}")
+    return made

@@ -279,14 +279,21 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
     if doubtful:
         answer += f" The column {', '.join(doubtful)} mixes units and is not used."
     bridge = {row["step"]: row["amount"] for row in data["bridge"]}
-    read, analysed = money(bridge["read from the source"]), money(bridge["analysed"])
-    sure = f"every row read is either kept or in quarantine; {analysed} of {read} is analysed."
+    sure = "every row read is kept, in quarantine, or left out by a rule of the source"
+    if bridge:
+        sure += f"; {money(bridge['analysed'])} of {money(bridge['read from the source'])} is analysed"
     figures = [
+        data.get("checks", ""),
         *data["findings"],
         *(f"Without {gap['table']} not available: {gap['enables']}." for gap in data["missing"]),
     ]
     return _card(
-        "Can we trust the data?", answer, sure, figures, "record_01_data_collection.html", "" if doubtful else "good"
+        "Can we trust the data?",
+        answer,
+        f"{sure}.",
+        figures,
+        "record_01_data_collection.html",
+        "" if doubtful else "good",
     )
 
 

@@ -63,8 +63,8 @@ def select(
         # SQL may make several rows of one row of the file
         beside.append("row_number() OVER (PARTITION BY row_number) AS copy" if part.rows else "1 AS copy")
     if name == "customers":
-        own = f"{wanted['customer_id']} IS NOT NULL" if "customer_id" in wanted else "false"
-        beside += [f"{place} AS part", f"({own}) AS own_id"]
+        given = f"{wanted['customer_id']} IS NOT NULL" if "customer_id" in wanted else "false"
+        beside += [f"{place} AS part", f"({given}) AS own_id"]
     query = (
         f'WITH file AS (SELECT {_whole(part, file, known, schema)} FROM "{base}"), '
         f"rows_of AS ({part.rows or 'SELECT * FROM file'}) "

@@ -29,7 +29,7 @@ STAGES = {
     "monitored": "07_monitoring",
 }
 # where the money bridge rests; the steps between are what was taken off
-STOPS = ("read from the source", "analysed", "in the window", "in the segments")
+STOPS = ("in the files", "ledger control total", "read from the source", "analysed", "in the window", "in the segments")
 
 
 def write_report(folder: Path) -> Path:
