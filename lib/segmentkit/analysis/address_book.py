@@ -34,6 +34,13 @@ def known_as(rows: pd.DataFrame, crosswalk: pd.DataFrame, secret: bytes, country
     return found
 
 
+def under_our_ids(
+    rows: pd.DataFrame, crosswalk: pd.DataFrame, secret: bytes, systems: Sequence[str] = (), country: str = ""
+) -> pd.DataFrame:
+    """The address book by the run's own customer ids: as it is, or by keyed pseudonyms where there is a key."""
+    return build(rows, crosswalk, secret, systems=systems, country=country) if secret else rows
+
+
 def build(
     rows: pd.DataFrame,
     crosswalk: pd.DataFrame,
@@ -41,7 +48,6 @@ def build(
     *,
     systems: Sequence[str] = (),
     country: str = "",
-    crm: str = "",
 ) -> pd.DataFrame:
     """Addresses by pseudonymous customer_id, one row a customer, for files that leave; never kept in a run.
 
@@ -54,14 +60,12 @@ def build(
         secret: the privacy key.
         systems: systems in the order of the source; others follow by name.
         country: two letters, for national phone numbers.
-        crm: the system whose own ids are ``crm_id``.
     """
     own = rows.get("system", pd.Series(OWN, index=rows.index)).fillna(OWN)
     given = rows.reindex(columns=[*ADDRESSES.names, "key_email", "key_phone"]).astype("str")
     given = given.mask(given.apply(lambda column: column.str.strip()) == "")
     given["email"] = given["email"].fillna(given["key_email"])
     given["phone"] = _international(given["phone"].fillna(given["key_phone"]), country)
-    given["crm_id"] = given["crm_id"].fillna(given["customer_id"].where(own == crm))
     order = own.map({name: place for place, name in enumerate(systems)}).fillna(len(systems))
     given = given.assign(order=order, system=own).sort_values(["order", "system", *ADDRESSES.names], ignore_index=False)
     given["customer_id"] = known_as(rows, crosswalk, secret, country)

@@ -12,6 +12,7 @@ from segmentkit.analysis.value_kinds import MOST
 from segmentkit.pseudonyms import masked
 
 OPEN = "?"
+CENTS = re.compile(r"(^|[^a-z])(cents?|pence|centimes?|centimos|rappen|minor)([^a-z]|$)", re.I)
 Value = str | dict[str, str]
 
 
@@ -82,6 +83,11 @@ def amount(columns: Columns, stated: Mapping[str, Any]) -> Line:
         for first in lines[:1]
         if _is_used(columns, h)
     ]
+    choices += [
+        Choice({"expr": f"{_plain(columns, h)} / 100"}, f"{h} counts cents: a hundredth of it")
+        for h in lines
+        if _may_be_cents(columns, h)
+    ]
     if len(choices) == 1:
         why = f"{per_order[0]} repeats on every line of an order" if per_order else choices[0].words
         return Line("amount", choices[0].value, why)
@@ -95,6 +101,13 @@ def _may_be_paid(columns: Columns, meaning: Meaning) -> bool:
     # "total paid tax incl." tells more of a total than of a tax
     open_ = meaning.role == "unknown" or (meaning.role == "beside" and fit > meaning.score)
     return (fit >= 0.6 and open_) or meaning.what in ("transactions.amount", "net amount")
+
+
+def _may_be_cents(columns: Columns, header: str) -> bool:
+    """Whether the name says so, or whole amounts are large and end in any figure."""
+    values = columns.values[header]
+    large = values.kind == "integer" and values.figures.median() >= 1000 and (values.figures % 10 != 0).mean() > 0.5
+    return bool(CENTS.search(header)) or bool(large)
 
 
 def _grouped(columns: Columns) -> pd.DataFrame | None:

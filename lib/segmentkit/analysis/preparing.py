@@ -12,6 +12,8 @@ from segmentkit.contracts import Column
 from segmentkit.errors import ParameterError
 
 EVERY_ITEM = "survey"
+# fewer different customers than this leave nothing to cut
+FEWEST_KINDS = 12
 KNOWN_SHARE = 0.8
 OWN_ACTS = ("days_since_last_activity", "engagement_active_weeks")
 
@@ -86,6 +88,10 @@ def chosen(
     acts += [name for name in numeric if name in OWN_ACTS or name.endswith(("_open_rate", "_click_rate"))]
     acts = [name for name in acts if name != "basket_value" or "monetary" not in numeric]
     usable = [name for name in acts if features[name].notna().mean() >= KNOWN_SHARE and features[name].nunique() > 1]
+    if usable and len(features[usable].drop_duplicates()) < FEWEST_KINDS:
+        # few messages give few rates: how often tells customers apart
+        counts = [name for name in numeric if name.endswith("_count") and features[name].nunique() > 1]
+        usable += [name for name in counts if features[name].notna().mean() >= KNOWN_SHARE]
     names = usable or ([EVERY_ITEM] if survey.kinds(items) else list(attributes))
     if not names:
         raise ParameterError(

@@ -101,7 +101,7 @@ def describe_attributes(customers: pd.DataFrame, segments: pd.DataFrame, smalles
     parts = [
         _attribute_cells(joined, attribute, smallest_cell)
         for attribute in customers.columns
-        if attribute != "customer_id"
+        if attribute != "customer_id" and joined[attribute].notna().any()
     ]
     columns = ["attribute", "value", "segment_key", "customers", "known", "share", "overall"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -69,6 +69,7 @@ WORDS = [
 ]
 
 
+EVERY_ROW = "every row read is kept, in quarantine, or left out by a rule of the source"
 PLANNED = ("natural", "reproducible")
 SURE = {
     "natural": "each is found again, more so than in one undivided population, and gaps lie between them.",
@@ -93,7 +94,7 @@ def cards_of(found: dict[str, Any], money: Money) -> list[dict[str, Any]]:
         ("activated", _playbook),
         ("data", _data),
     )
-    cards = [maker(found, money) for stage, maker in makers if found[stage]]
+    cards = [card for stage, maker in makers if found[stage] and (card := maker(found, money))]
     if found["measured"].get("budget"):
         cards.insert(-1, _spending(found, money))
     if found["measured"].get("answers"):
@@ -175,6 +176,8 @@ def supported(found: dict[str, Any], money: Money) -> str:
 
 def _value(found: dict[str, Any], money: Money) -> dict[str, Any]:
     explored, measured = found["explored"], found["measured"]
+    if explored["sales"] is None:
+        return {}
     sure = "counted, not estimated: these are sales in the data's own window."
     figures = [explored["first_purchases"], *([measured["lifetime"]] if measured else [])]
     link = "record_02_exploratory_analysis.html"
@@ -279,9 +282,8 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
     if doubtful:
         answer += f" The column {', '.join(doubtful)} mixes units and is not used."
     bridge = {row["step"]: row["amount"] for row in data["bridge"]}
-    sure = "every row read is kept, in quarantine, or left out by a rule of the source"
-    if bridge:
-        sure += f"; {money(bridge['analysed'])} of {money(bridge['read from the source'])} is analysed"
+    sums = [money(bridge[step]) for step in ("analysed", "read from the source") if bridge]
+    sure = "; ".join([EVERY_ROW, *([f"{sums[0]} of {sums[1]} is analysed"] if bridge else [])])
     figures = [
         data.get("checks", ""),
         *data["findings"],

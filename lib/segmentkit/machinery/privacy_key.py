@@ -84,6 +84,14 @@ def load_key(expected_fingerprint: str, source_name: str) -> bytes:
     return secret
 
 
+def fingerprint_here() -> str:
+    """Fingerprint of the key in use; empty where there is none that can be used."""
+    try:
+        return fingerprint(_read(_outside(key_path())))
+    except PrivacyStop:
+        return ""
+
+
 def find_key(wanted: str) -> bytes | None:
     """The key of a fingerprint, in use or put aside; None where it is not here.
 

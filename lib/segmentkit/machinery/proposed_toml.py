@@ -30,11 +30,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Looked:
-    """One file: its name in the TOML, ready map and encoding or none, what it would fill, and answers for it."""
+    """One file: its name in the TOML, ready map or none, what else reads it, what it would fill, and answers for it."""
 
     name: str
     format: str
-    encoding: str
+    reading: dict[str, Any]
     sample: pd.DataFrame
     proposal: Any
     answers: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ def toml(looked: list[Looked], facts: list[Any], addresses: bool) -> str:
 def _section(one: Looked, table: str, lines: list[Any], several: bool, keyed: bool) -> str:
     head = f"[[{table}]]" if several else f"[{table}]"
     written = [head, f"path = {literal(one.name)}"]
-    written += [f"{k} = {literal(v)}" for k, v in (("format", one.format), ("encoding", one.encoding)) if v]
+    written += [f"{k} = {literal(v)}" for k, v in ({"format": one.format} | one.reading).items() if v]
     items: list[str] = []
     for line in lines:
         if line.key == "items":
@@ -111,8 +111,7 @@ def _ready(one: Looked) -> str:
     known = {key for part in (format_.reading, *format_.tables.values()) for key in part}
     lines = one.proposal.sections.get(one.proposal.table, ())
     lines = [line for line in lines if line.key in ("date_format", "decimal") and line.key not in known]
-    stated = {"encoding": one.encoding} if one.encoding else {}
-    stated |= {line.key: line.value for line in lines}
+    stated = one.reading | {line.key: line.value for line in lines}
     why = "; ".join([format_.title, *(_why(line) for line in lines)])
     return _told(_key(one.name), {"format": one.format, **stated} if stated else one.format, None, why)
 
@@ -178,7 +177,9 @@ def literal(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(k)} = {literal(v)}" for k, v in value.items()) + " }" if value else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(literal, value)) + "]"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return (
+        str(value) if isinstance(value, int) else json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    )
 
 
 def shown(one: Looked) -> str:

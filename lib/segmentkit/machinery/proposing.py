@@ -14,6 +14,7 @@ from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery import ready_maps
 from segmentkit.machinery.files import write_text
 from segmentkit.machinery.opening import open_files
+from segmentkit.machinery.privacy_key import fingerprint_here
 from segmentkit.machinery.proposed_toml import OPEN, Fact, Looked, closing, questions, shown, toml, with_keys
 
 SAMPLE_ROWS, BLOCK = 3000, 50
@@ -25,7 +26,6 @@ FACTS = {
     "key": ("key", "the fingerprint that `python -m segmentkit key show` prints; `key new` makes a key"),
 }
 STATED = "as you stated"
-TEXTS = {".csv", ".tsv", ".txt", ".gz", ".zip"}
 ANSWERS = ("date_format", "decimal", "encoding")
 # what the columns of a sample mean, given answers: segmentkit.analysis, which only the command line may join
 Guess = Callable[[pd.DataFrame, Mapping[str, Any], Mapping[str, Any]], Any]
@@ -43,6 +43,7 @@ class SourceOrder:
         columns: shared column to header, choice number or constant.
         addresses: whether names and addresses are to be read when files leave.
         run: name of a run to go on with; empty for none.
+        quick: whether that run is a first look.
     """
 
     files: tuple[str, ...]
@@ -51,6 +52,7 @@ class SourceOrder:
     columns: dict[str, str] = field(default_factory=dict)
     addresses: bool = False
     run: str = ""
+    quick: bool = False
 
 
 def add_parser(commands: Any, command: Callable[[argparse.Namespace], int]) -> None:
@@ -69,6 +71,7 @@ def add_parser(commands: Any, command: Callable[[argparse.Namespace], int]) -> N
     new.add_argument("--column", action="append", default=[], metavar="COLUMN=ANSWER", help=help_text)
     new.add_argument("--addresses", action="store_true", help="read names and addresses when files leave")
     new.add_argument("--run", default="", metavar="NAME", help="go on to run the series if nothing is open")
+    new.add_argument("--quick", action="store_true", help="with --run: few repetitions, for a first look")
     new.set_defaults(command=command)
 
 
@@ -83,7 +86,9 @@ def read_order(options: argparse.Namespace) -> SourceOrder:
             raise ParameterError(f"--column == {pair!r}; write COLUMN=ANSWER, e.g. --column amount=Total")
     stated = {key: getattr(options, key) for key in (*FACTS, *ANSWERS) if getattr(options, key)}
     columns = dict(pair.split("=", 1) for pair in options.column)
-    return SourceOrder(tuple(options.files), options.out, stated, columns, options.addresses, options.run)
+    return SourceOrder(
+        tuple(options.files), options.out, stated, columns, options.addresses, options.run, options.quick
+    )
 
 
 def propose_source(order: SourceOrder, guess: Guess, ask: Ask | None = None) -> int:
@@ -121,7 +126,7 @@ def propose_source(order: SourceOrder, guess: Guess, ask: Ask | None = None) -> 
         return 0 if settled else 2
     from segmentkit.machinery.runner import Order, run_series
 
-    return run_series(Order(run=order.run, assignments=(f"source={out}",)))
+    return run_series(Order(run=order.run, assignments=(f"source={out}",), quick=order.quick))
 
 
 # --- looking --------------------------------------------------------------------------------------------------
@@ -135,17 +140,24 @@ def _words() -> dict[str, Any]:
 def _look(connection: Any, file: str, folder: Path, order: SourceOrder, guess: Guess) -> Looked:
     path = Path(file).resolve()
     name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-    table, format_ = _opened(connection, path, order.stated.get("encoding", ""))
+    table, format_, reading = _opened(connection, path, order.stated.get("encoding", ""))
     sample = _sample(table)
-    return Looked(name, format_, order.stated.get("encoding", ""), sample, guess(sample, _words(), order.stated))
+    return Looked(name, format_, reading, sample, guess(sample, _words(), order.stated))
 
 
-def _opened(connection: Any, path: Path, encoding: str) -> tuple[Any, str]:
-    """The file as a ready map reads it, or as it is: its table, and the map's name or none."""
-    stated = {"encoding": encoding} if encoding and path.suffix.lower() in TEXTS else {}
+def _opened(connection: Any, path: Path, encoding: str) -> tuple[Any, str, dict[str, Any]]:
+    """The file as a ready map reads it, or as it is: its table, the map's name or none, and what else reads it."""
+    needed: dict[str, Any] = {}
 
     def opened(reading: Mapping[str, Any]) -> Any:
-        return open_files(connection, path.name, str(path.parent), {**reading, **stated})[0].table
+        try:
+            return open_files(connection, path.name, str(path.parent), {**reading, **needed})[0].table
+        except DataError as error:
+            # beside a file in another encoding others may be UTF-8
+            if not encoding or "encoding" in needed or "is not text in utf-8" not in str(error):
+                raise
+            needed["encoding"] = encoding
+            return opened(reading)
 
     plain, fault = None, None
     for reading in [{}, *(ready_maps.load(name).reading for name in ready_maps.names())]:
@@ -156,13 +168,16 @@ def _opened(connection: Any, path: Path, encoding: str) -> tuple[Any, str]:
             continue
         if found := ready_maps.recognise(table.columns):
             own = ready_maps.load(found).reading
-            return table if own == reading else opened(own), found
+            return table if own == reading else opened(own), found, needed
         plain = table if plain is None and not reading else plain
         if plain is not None and len(set(plain.columns) - {"row_number", "file"}) > 1:
             break
+    if plain is None and (titles := re.search(r"state skip_rows = (\d+)", str(fault))):
+        needed["skip_rows"] = int(titles[1])
+        plain = opened({})
     if plain is None:
         raise fault or DataError(f"{path.name} cannot be read; save it as .csv with one header line")
-    return plain, ""
+    return plain, "", needed
 
 
 def _sample(table: Any) -> pd.DataFrame:
@@ -277,6 +292,8 @@ def _facts(looked: list[Looked], order: SourceOrder) -> list[Any]:
         if key == "key" and not with_keys(looked):
             continue
         values = {str(line.value) for line in found}
+        if key == "key" and (here := fingerprint_here()):
+            found, values = [Fact(key, here, "of the privacy key that is here")], {here}
         if key in order.stated:
             facts.append(Fact(key, order.stated[key], STATED))
         elif found and (len(values) == 1 or key == "identifiers"):

@@ -51,9 +51,10 @@ def write_report(folder: Path) -> Path:
     common = _common(folder, manifest, found)
     render = _renderer(common)
     segments = segment_rows(found)
+    has_pages = bool(found["measured"].get("value"))
     where = _where_shown(manifest)
     personas = {card["segment_key"]: card for card in found["validated"].get("personas", [])}
-    for segment in segments:
+    for segment in segments if has_pages else []:
         more = {"persona": personas.get(segment["key"]), **_details(folder, segment["key"])}
         more["playbook"] = _playbook(folder, segment["key"], found["activated"], where)
         page = render("segment.html.j2", title=segment["name"], s=segment, count=len(segments), **more)
@@ -68,6 +69,8 @@ def write_report(folder: Path) -> Path:
         title="Page one",
         figures=_figures(folder, manifest),
         segments=segments,
+        has_pages=has_pages,
+        not_possible=not_possible(manifest),
         supported=supported(found, common["money"]),
         cards=cards_of(found, common["money"]),
         next_steps=next_steps(found, common["money"]),
@@ -115,7 +118,7 @@ def _common(folder: Path, manifest: dict[str, Any], found: dict[str, Any]) -> di
     failed = [
         entry.get("message", "") for entry in manifest.get("stages", {}).values() if entry.get("status") == "failed"
     ]
-    keys = [row["key"] for row in segment_rows(found)]
+    keys = [row["key"] for row in segment_rows(found)] if found["measured"].get("value") else []
     groups = {
         "": [
             *([("finance.html", "Money")] if found["measured"].get("statement") else []),
@@ -147,17 +150,34 @@ def _percent(value: float | None) -> str:
 
 
 def segment_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a segment: value, name, markers and, where 04 has run, the checks."""
+    """One row a segment: value where 05 has run, otherwise size, name, markers and, where 04 has run, the checks."""
     names, checks = found["clustered"].get("names", {}), found["validated"].get("segments", [])
     by_key = {row["segment_key"]: row for row in checks}
     rows = []
-    for value in found["measured"].get("value", []):
+    for value in found["measured"].get("value") or _sizes(found["clustered"]):
         key = value["segment_key"]
         if key in names:
             nothing = {"word": "", "reached_share": None, "stability": None, "fails": ""}
             row = nothing | by_key.get(key, {}) | value
             rows.append(row | {"key": key, "name": names[key], "markers": found["clustered"]["markers"][key]})
     return rows
+
+
+def _sizes(clustered: dict[str, Any]) -> list[dict[str, Any]]:
+    sizes = clustered.get("sizes", {})
+    unknown = dict.fromkeys(("sales", "share_of_sales", "sales_per_customer"))
+    return [
+        {"segment_key": key, "customers": n, "share_of_customers": n / sum(sizes.values()), **unknown}
+        for key, n in sorted(sizes.items())
+    ]
+
+
+def not_possible(manifest: dict[str, Any]) -> list[str]:
+    """Stages that the source's tables do not allow, in one sentence; none where all could run."""
+    left = [(stage, one) for stage, one in manifest.get("stages", {}).items() if one.get("status") == "not possible"]
+    if not left:
+        return []
+    return [f"Not possible with these files: {', '.join(stage for stage, _ in left)}; {left[0][1]['message']}."]
 
 
 def _details(folder: Path, key: str) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def _layout(path: Path, file: str, options: Mapping[str, Any]) -> _Layout:
     if "\ufffd" in line:
         raise DataError(f"{file} is not text in utf-8; state encoding in the source, e.g. latin-1")
     text = start[place:]
-    delimiter = str(options.get("delimiter") or "") or max(",;\t|", key=lambda one: len(_records(text, one, 1)[0][0]))
+    # by the header; above it may stand a title that has none
+    found = {one: [len(record) for record in _records(text, one, _RECORDS)[0]] for one in ",;\t|"}
+    delimiter = str(options.get("delimiter") or "") or max(found, key=lambda one: (found[one][0], max(found[one])))
     if len(delimiter) != 1:
         raise DataError(f"{file}: delimiter == {delimiter!r}; it must be one character, e.g. ; or \\t; mend the source")
     records, ends = _records(text, delimiter, _RECORDS)

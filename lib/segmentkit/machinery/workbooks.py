@@ -88,9 +88,11 @@ def _read(connection: Any, path: Path, file: str, sheet: Any, options: Mapping[s
 
 
 def _header(file: str, top: list[_Row], below: list[_Row], options: Mapping[str, Any]) -> Header:
-    records = [[as_text(value) or "" for value in row[1]] for row in [*top, *below]]
-    width = max((place for row in records[: len(top)] for place, cell in enumerate(row, 1) if cell.strip()), default=0)
-    return read_header(file, [(row + [""] * width)[:width] for row in records], options)
+    header, under = (
+        [[as_text(value) or "" for value in row[1]] for row in rows if _is_filled(row[1])] for rows in (top, below)
+    )
+    width = max((place for row in header for place, cell in enumerate(row, 1) if cell.strip()), default=0)
+    return read_header(file, [*((row + [""] * width)[:width] for row in header), *under], options)
 
 
 def _data(
