@@ -133,5 +133,5 @@ def code_lines(path: Path) -> int:
 
 
 def test_the_library_stays_small() -> None:
-    # nine exports, consent gates, playbook, mix, likely buyers and deck came to 2,700 lines
-    assert sum(map(code_lines, MODULES)) < 15_800
+    # any file or database in, thirteen ready maps, proposing a source, identities, the audit and privacy: 5,600 lines
+    assert sum(map(code_lines, MODULES)) < 21_500

@@ -396,13 +396,14 @@ def test_addresses_come_under_pseudonyms_one_row_a_customer() -> None:
     given_rows = pd.DataFrame(
         [
             {"system": "crm", "customer_id": "003Ws000004BgLq", "email": "Ann@example.com", "phone": "0170 1234567",
-             "first_name": "Ann", "last_name": "Lee", "country": "DE", "postcode": "10115"},
+             "first_name": "Ann", "last_name": "Lee", "country": "DE", "postcode": "10115",
+             "crm_id": "003Ws000004BgLq"},
             {"system": "shop", "customer_id": "1", "email": "ann@example.com", "first_name": "A."},
             {"system": "shop", "customer_id": "2", "email": "", "phone": "12"},
             {"system": "shop", "customer_id": "3", "email": "stranger@example.com"},
         ]
     )  # fmt: skip
-    options: dict[str, Any] = {"systems": ["shop", "crm"], "country": "DE", "crm": "crm"}
+    options: dict[str, Any] = {"systems": ["shop", "crm"], "country": "DE"}
     book = address_book.build(given_rows, crosswalk, SECRET, **options).set_index("customer_id")
     ann = book.loc[pseudonym(SECRET, "shop", "1")]
     assert len(book) == 2

@@ -42,12 +42,7 @@ def under_our_ids(
 
 
 def build(
-    rows: pd.DataFrame,
-    crosswalk: pd.DataFrame,
-    secret: bytes,
-    *,
-    systems: Sequence[str] = (),
-    country: str = "",
+    rows: pd.DataFrame, crosswalk: pd.DataFrame, secret: bytes, *, systems: Sequence[str] = (), country: str = ""
 ) -> pd.DataFrame:
     """Addresses by pseudonymous customer_id, one row a customer, for files that leave; never kept in a run.
 

@@ -117,7 +117,7 @@ def check_table(
         currency, and of a return below zero.
 
     Raises:
-        PrivacyStop: customer ids look like e-mail addresses, or another column that is kept holds some.
+        PrivacyStop: customer ids, or another column that is kept, hold e-mail addresses or phone numbers with a +.
     """
     contract = TABLES[name]
     given = {"file": ibis.literal(""), "copy": ibis.literal(1)}
@@ -205,7 +205,7 @@ def _tally(marked: ibis.Table, columns: list[Column], *, money: bool) -> pd.Data
     times = [name for name, kind in kinds.items() if kind == "time"]
     facts["first"], facts["last"] = (marked[times[0]].min(), marked[times[0]].max()) if times else (ibis.null(),) * 2
     texts = [name for name, kind in kinds.items() if kind in {"text", "nominal"}]
-    facts |= {f"at_{name}": marked[name].contains("@").sum() for name in texts}
+    facts |= {f"at_{name}": (marked[name].contains("@") | marked[name].startswith("+")).sum() for name in texts}
     own_words = [name for name, kind in kinds.items() if kind == "open"]
     facts |= {f"removed_{name}": marked[name].contains(audit_values.REMOVED).sum() for name in own_words}
     return marked.group_by(FATE, REASON, "file").aggregate(**facts).order_by(FATE, REASON, "file").execute()
@@ -239,7 +239,7 @@ def _outcome(row: dict[str, Any], rules: list[Rule]) -> str:
         return f"left out: {row[REASON]}"
     if row[FATE] == FORGOTTEN:
         return "forgotten"
-    told = {NO_CUSTOMER: NOBODYS, OVERLAP: TWICE, "line_id appears more than once": TWICE}
+    told = dict.fromkeys(NO_CUSTOMER, NOBODYS) | {OVERLAP: TWICE, "line_id appears more than once": TWICE}
     return told.get(rules[int(row[FATE])].name, OTHER)
 
 
@@ -269,20 +269,23 @@ def _quarantine(
 
 
 def _stop_on_direct_identifiers(name: str, marked: ibis.Table, tally: pd.DataFrame) -> None:
-    """E-mail addresses must not go on: neither as ids nor in any other column that is kept."""
+    """E-mail addresses and phone numbers with their + must not go on, as ids or in any other column that is kept."""
     passed = tally[tally[FATE].isna()]
     for column in (column.removeprefix("at_") for column in tally.columns if column.startswith("at_")):
         if not passed[f"at_{column}"].sum():
             continue
         text = marked.filter(marked[FATE].isnull())[column]
+        direct = text.contains("@") if column == "customer_id" else text.re_search(audit_values.EMAIL)
+        count = int((direct | text.re_search(audit_values.INTERNATIONAL)).sum().execute())
+        if not count:
+            continue
+        holds = f"table {name}: {column} holds e-mail addresses or phone numbers == {count:,} rows"
         if column == "customer_id":
             raise PrivacyStop(
-                f"table {name}: customer_id holds e-mail addresses == {int(passed['at_customer_id'].sum()):,} rows; "
-                "the kit analyses pseudonymous ids only; state the column as a key in the source "
-                '(keys = { email = "..." }), or replace them with ids that name nobody before you export'
+                f"{holds}; the kit analyses pseudonymous ids only; state the column as a key in the source (keys = "
+                '{ email = "..." }), or replace them with ids that name nobody before you export'
             )
-        if count := int(text.re_search(audit_values.EMAIL).sum().execute()):
-            raise PrivacyStop(
-                f"table {name}: {column} holds e-mail addresses == {count:,} rows; columns that are kept may name "
-                'nobody; state it as a key in the source (keys = { email = "..." }), or take the column out'
-            )
+        raise PrivacyStop(
+            f"{holds}; columns that are kept may name nobody; state it as a key in the source (keys = "
+            '{ email = "..." }), or take the column out'
+        )

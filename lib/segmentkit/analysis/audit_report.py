@@ -57,6 +57,11 @@ def stop_if_too_bad(card: pd.DataFrame, max_bad_share: float) -> None:
     """
     for row in card.itertuples():
         bad = row.rows_quarantined - row.rows_read_twice
+        if row.rows_kept == 0 and row.rows_quarantined == 0:
+            raise AuditError(
+                f"table {row.table}: none of {row.rows_read:,} rows is kept: {row.rows_left_out:,} are left out by the "
+                f"source's own rule and {row.rows_forgotten:,} are of customers to be forgotten; mend leave_out in it"
+            )
         share = bad / max(1, row.rows_read)
         if share > max_bad_share or row.rows_kept == 0:
             raise AuditError(

@@ -11,7 +11,24 @@ from segmentkit.analysis import audit_values
 from segmentkit.contracts import ITEM_KINDS, Column, Formats, TableContract
 
 EARLIEST_YEAR = 1990
-NO_CUSTOMER = "customer_id is missing"
+NO_CUSTOMER = ("customer_id is missing", "customer_id is a word for none")
+# what programs write where they know no id; 0 and -1 may be ids
+NONE = (
+    "-",
+    "--",
+    "?",
+    "null",
+    "none",
+    "nil",
+    "nan",
+    "n/a",
+    "#n/a",
+    "<na>",
+    "undefined",
+    "unknown",
+    "guest",
+    "anonymous",
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,9 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
         blank = (
             given.isnull() | (value.isnull() & (given.strip() == "")) if given.type().is_string() else given.isnull()
         )
+        if name in {"customer_id", "order_id"}:
+            mend = f"leave {name} empty where it is not known; all such rows would be one {name.removesuffix('_id')}"
+            rules.append(Rule(f"{name} is a word for none", name, value.lower().isin(NONE), mend))
         if column.required:
             rules.append(Rule(f"{name} is missing", name, blank, f"fill {name} in the file, or leave the row out"))
         if column.kind == "time":
@@ -93,6 +113,12 @@ def _rules(contract: TableContract, columns: list[Column], both: ibis.Table, for
     if contract.name == "exchange_rates":
         mend = "state what one unit of it is worth in the source's own currency"
         rules.append(Rule("rate is not above zero", "rate", both.typed_rate <= 0, mend))
+        own = (both.typed_currency == formats.currency) & (both.typed_rate != 1)
+        mend = "one unit of the source's own currency is worth 1; leave the line out"
+        rules.append(Rule("rate of the source's own currency is not 1", "rate", own, mend))
+    if contract.name == "margins":
+        mend = "a margin is a share of sales: 0.25 is a quarter"
+        rules.append(Rule("margin_rate is above 1", "margin_rate", both.typed_margin_rate > 1, mend))
     own = set(contract.names) & {column.name for column in columns}
     for name in sorted({"cost", "cost_per_contact", "fixed_cost"} & own):
         mend = "money spent is at least 0; write what was paid, without a minus"

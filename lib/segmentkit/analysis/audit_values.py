@@ -28,7 +28,9 @@ SIGNS = {
 }
 EMAIL = r"[^\s@<>(),;:]+@[^\s@<>(),;:]+\.[A-Za-z]{2,}"
 PHONE = r"(\+|\(?\b0)\d[\d ()/.-]{5,}\d|\b\d{3}[ .-]\d{3}[ .-]\d{4}\b|\b\d{9,}\b"
+INTERNATIONAL = r"^\+\d[\d ()/.-]{6,}\d$"
 REMOVED = "[removed]"
+FORMULA = "a formula stands as text; export its value"
 _MARKS = " '’\u00a0\u202f"
 _GROUPED = {
     ".": rf"^[+-]?(\d+(\.\d*)?|\.\d+|\d{{1,3}}((,\d{{3}})+\.\d*|([{_MARKS}]\d{{3}})+(\.\d*)?))$",
@@ -78,6 +80,8 @@ def typed(value: Any, column: Column, formats: Formats, *, own_currency: bool = 
     if column.kind == "time":
         return _local_time(value, formats)
     sign = formats.currency if own_currency and column.kind == "money" else ""
+    if value.type().is_boolean():
+        return ibis.null("float64")
     number = _number(value, formats.decimal, sign) if value.type().is_string() else value.try_cast("float64")
     # NaN, infinity and what no ledger holds are not numbers here, and would stop the exact sums
     return (number.abs() < LARGEST).ifelse(number, None)
@@ -112,7 +116,7 @@ def _local_time(value: Any, formats: Formats) -> Any:
         moment = _try_strptime(value.strip(), formats.date_format)
     else:
         # the engine takes infinity for a time
-        dated = value.re_search(r"^\s*\d").ifelse(value, None) if value.type().is_string() else value
+        dated = value.re_search(r"^\s*\d").ifelse(value.strip(), None) if value.type().is_string() else value
         moment = dated.try_cast("timestamp")
     if formats.timestamps_in not in ("local", formats.time_zone):
         moment = _in_zone(formats.time_zone, _as_zone(formats.timestamps_in, moment))
@@ -121,7 +125,8 @@ def _local_time(value: Any, formats: Formats) -> Any:
         stated = value.strip().re_search(_OFFSET)
         colon = value.strip().re_replace(_OFFSET, r"\1\3:\4").re_replace(r":$", ":00").re_replace("Z:00$", "Z")
         moment = stated.ifelse(_in_zone(formats.time_zone, colon.try_cast("timestamp('UTC')")), moment)
-    return moment
+    # the engine reads years that Python cannot: 12025, 2025 BC
+    return moment.between(datetime.min, datetime(9999, 12, 31, 23, 59, 59)).ifelse(moment, None)
 
 
 def masked(value: Any, kind: str) -> str:
@@ -143,6 +148,8 @@ def mend_number(text: str, formats: Formats) -> str:
         r"%": "take the percent sign out, and say what it is a share of",
         r"^\(.*\)$": "brackets mean minus in bookkeeping; write the minus in front",
         r"\d-$": "the minus stands behind; write it in front",
+        "^[\u2212\u2013\u2014]": "a dash stands for the minus; write the sign of the keyboard (-)",
+        "^=": FORMULA,
         r"(?i)^[+-]?(nan|inf|infinity|null|none|n/?a|#.*|-+)$": "a missing number stands as a word; export it blank",
         rf"\d{re.escape(other)}\d": f"export without thousands marks, or {stated}",
         r"[€£$¥₹]|\b[A-Z]{3}\b": f"not the source's own currency ({formats.currency}); map a currency column and state "
@@ -157,6 +164,8 @@ def mend_number(text: str, formats: Formats) -> str:
 def mend_date(text: str, formats: Formats) -> str:
     """What to do about a value that is no date, by its form."""
     forms = {
+        "^=": FORMULA,
+        "^#+$": "the column was too narrow when it was exported; widen it and export again",
         r"^\d{5}([.,]\d+)?$": "a number of days is how a spreadsheet keeps a date; export it as a date",
         r"^(\d{10}|\d{13})$": 'seconds since 1970 need { expr = "epoch_ms(...)" } in the source',
         r"^\d{8}$": 'state date_format = "%Y%m%d"',

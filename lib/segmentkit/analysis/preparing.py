@@ -14,7 +14,7 @@ from segmentkit.errors import ParameterError
 EVERY_ITEM = "survey"
 # fewer different customers than this leave nothing to cut
 FEWEST_KINDS = 12
-KNOWN_SHARE = 0.8
+KNOWN_SHARE, HALF_KNOWN = 0.8, 0.5
 OWN_ACTS = ("days_since_last_activity", "engagement_active_weeks")
 
 
@@ -89,9 +89,10 @@ def chosen(
     acts = [name for name in acts if name != "basket_value" or "monetary" not in numeric]
     usable = [name for name in acts if features[name].notna().mean() >= KNOWN_SHARE and features[name].nunique() > 1]
     if usable and len(features[usable].drop_duplicates()) < FEWEST_KINDS:
-        # few messages give few rates: how often tells customers apart
-        counts = [name for name in numeric if name.endswith("_count") and features[name].nunique() > 1]
-        usable += [name for name in counts if features[name].notna().mean() >= KNOWN_SHARE]
+        # few messages give few rates: how often, and who they are, tell customers apart
+        more = [*(name for name in numeric if name.endswith("_count")), *attributes]
+        more = [name for name in more if name in features and name not in usable and features[name].nunique() > 1]
+        usable += [name for name in more if features[name].notna().mean() >= HALF_KNOWN]
     names = usable or ([EVERY_ITEM] if survey.kinds(items) else list(attributes))
     if not names:
         raise ParameterError(

@@ -289,14 +289,8 @@ def _data(found: dict[str, Any], money: Money) -> dict[str, Any]:
         *data["findings"],
         *(f"Without {gap['table']} not available: {gap['enables']}." for gap in data["missing"]),
     ]
-    return _card(
-        "Can we trust the data?",
-        answer,
-        f"{sure}.",
-        figures,
-        "record_01_data_collection.html",
-        "" if doubtful else "good",
-    )
+    tone, link = "" if doubtful else "good", "record_01_data_collection.html"
+    return _card("Can we trust the data?", answer, f"{sure}.", figures, link, tone)
 
 
 def next_steps(found: dict[str, Any], money: Money) -> list[str]:

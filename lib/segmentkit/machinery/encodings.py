@@ -7,7 +7,13 @@ from pathlib import Path
 from segmentkit.errors import DataError
 from segmentkit.machinery.opened import scratch_file
 
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _CANDIDATES = ("cp1252", "cp1250", "cp1251", "mac_roman", "shift_jis", "gb18030")
 _START, _CHUNK = 2**16, 2**22
 _FEW = 3

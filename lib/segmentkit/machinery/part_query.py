@@ -140,6 +140,8 @@ def _sql(file: str, columns: list[str], name: str, value: SqlColumn) -> str:
     if columns and value not in columns:
         near = difflib.get_close_matches(value, columns, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(columns)
+        if len(columns) == 1:
+            hint = f"its header is read as one column, {columns[0]!r}: state what parts the columns, delimiter = ..."
         raise DataError(f"{file} has no column {value!r} for {name}; {hint}")
     return _name(value)
 

@@ -225,31 +225,32 @@ def _with(proposal: Any, table: str, key: str, answer: Any) -> Any:
 
 
 def _settle_system(one: Looked, looked: list[Looked], order: SourceOrder, ask: Ask | None) -> Looked:
-    """Whose ids a file has, where identities are joined and another file has some of the same ids: that is asked."""
+    """Whose ids a file has, where identities are joined: asked where another file has some of them, else its own."""
     lines = one.proposal.sections.get(one.proposal.table, ())
     ids = next((line for line in lines if line.key == "customer_id"), None)
-    shared = [
-        f"{len(_ids(one) & _ids(other))} in {other.name}"
-        for other in looked
-        if _ids(one) & _ids(other) and other is not one
-    ]
-    if one.format or ids is None or not shared:
+    others = [other for other in looked if other is not one and _ids(other)]
+    if ids is None or not _ids(one) or not others:
         return one
-    why = f"a name for the system whose ids these are: of {len(_ids(one))} ids looked at {', '.join(shared)}, too; "
-    line = replace(
-        ids, key="system", value=OPEN, reason=f"{why}the same name in both files if they are the same people"
-    )
-    answer = order.columns.get("system") or _asked(ask, f"{one.name}: system", line)
-    line = replace(line, value=answer, reason=STATED) if answer else line
-    sections = one.proposal.sections | {one.proposal.table: (line, *lines)}
-    return replace(one, proposal=replace(one.proposal, sections=sections))
+    shared = [f"{len(_ids(one) & _ids(other))} in {other.name}" for other in others if _ids(one) & _ids(other)]
+    why = f"a name for the system whose ids these are: of {len(_ids(one))} ids looked at "
+    same = "the same name in both files if they are the same people"
+    if shared:
+        line = replace(ids, key="system", value=OPEN, reason=f"{why}{', '.join(shared)}, too; {same}")
+        answer = order.columns.get("system") or _asked(ask, f"{one.name}: system", line)
+        line = replace(line, value=answer, reason=STATED) if answer else line
+    else:
+        stem = re.sub("[^a-z0-9]+", "_", Path(one.name).stem.lower()).strip("_")
+        line = replace(ids, key="system", value=f"of_{stem}", reason=f"{why}none is in another file; {same}")
+    with_ids = {t: (line, *ls) for t, ls in one.proposal.sections.items() if any(x.key == "customer_id" for x in ls)}
+    return replace(one, proposal=replace(one.proposal, sections=one.proposal.sections | with_ids))
 
 
 def _ids(one: Looked) -> set[str]:
-    """Ids of customers in the sample, where they are a column as it is."""
+    """Ids of customers in the sample, where they are a column as it is and no addresses."""
     lines = one.proposal.sections.get(one.proposal.table, ())
     header = next((line.value for line in lines if line.key == "customer_id"), "")
-    known = not one.format and isinstance(header, str) and header in one.sample
+    addresses = next((line.value.values() for line in lines if line.key == "keys"), ())
+    known = not one.format and isinstance(header, str) and header in one.sample and header not in addresses
     return {str(value).strip() for value in one.sample[header].dropna()} if known else set()
 
 

@@ -1,7 +1,9 @@
 """Reading a source: every file in the engine, every row numbered, each part brought to the shared table's columns."""
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,8 +14,10 @@ from segmentkit.contracts import ADDRESSES, FileRead, Formats, RawTable
 from segmentkit.errors import DataError
 from segmentkit.machinery import part_query
 from segmentkit.machinery.files import sha256
+from segmentkit.machinery.opened import first_line, named
 from segmentkit.machinery.opening import Opened, open_files
 from segmentkit.machinery.sources import Part, Source
+from segmentkit.pseudonyms import masked
 
 _VIEWS = itertools.count(1)
 
@@ -63,9 +67,16 @@ def _read_table(
 ) -> RawTable:
     # where parts differ in how they write numbers and times, each is brought to one writing as it is read
     alike = len(parts) == 1 and not parts[0].format
-    views, unreadable, files, there = [], [], [], set()
+    views, unreadable, files, there, taken = [], [], [], set(), list[Any]()
     for place, part in enumerate(parts):
         for opened in open_once(part.path, tuple(sorted(part.options.items()))):
+            once = (opened.path, opened.file, replace(part, path=""))
+            if once in taken:
+                raise DataError(
+                    f"{opened.file} is read twice for the table {name}: two lines or patterns of the source name it; "
+                    "leave one out, or its rows would count twice"
+                )
+            taken.append(once)
             view, read = _mapped(source, name, part, opened, connection, alike, place)
             views.append(view)
             files.append(read)
@@ -121,11 +132,25 @@ def _mapped(
     )
     try:
         view = _view(connection, selected.query, "TABLE" if part.rows else "VIEW")
+        _evaluate(connection, view, part)
     except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise DataError(f"{opened.file}: an expression in the source's TOML cannot be used: {first}") from None
+        # the engine quotes the value that does not fit
+        first = re.sub("'(.*)'", lambda found: masked(found[1]), first_line(error))
+        raise DataError(
+            f"{opened.file}, [{name}]: an expression in the source's TOML cannot be used: {first}; mend it there: the "
+            'columns of a text file are text, so a number is TRY_CAST("Paid" AS DOUBLE)'
+        ) from None
     rows, hashed = int(opened.table.count().execute()), sha256(opened.path) if opened.path else ""
     return view, FileRead(opened.file, name, rows, selected.used, selected.unused, opened.notes, hashed)
+
+
+def _evaluate(connection: Any, view: str, part: Part) -> None:
+    """Every expression over every row: one that fits the columns may still fail at a value, far from here."""
+    columns = [name for name, value in part.columns.items() if not isinstance(value, str)]
+    columns += ["left_out"] * bool(part.leave_out) + ["is_return"] * bool(part.returns)
+    there = set(connection.table(view).columns)
+    if counts := ", ".join(f"count({named(name)})" for name in columns if name in there):
+        connection.raw_sql(f"SELECT {counts} FROM {named(view)}").fetchall()
 
 
 def _joined(source: Source, connection: Any, file: str, table: ibis.Table, lookup: Mapping[str, str]) -> ibis.Table:

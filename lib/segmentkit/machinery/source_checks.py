@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +25,8 @@ READING = (*TEXT_READING, *FILE_READING)
 IDENTITY = ("system", "keys", "leave_out", "returns", "rows")
 TABLE_OPTIONS = ("path", "format", "lookup", "attributes", "items", *IDENTITY, *READING)
 DATE_FORMAT = re.compile(r"([^%]|%-?[aAbBcdDfgGHIjmMnpSTuUVwWxXyYzZ%])*")
+# columns that every table gets while it is read and audited
+TAKEN = ("row_number", "file", "copy", "part", "own_id", "twice", "system", "left_out", "is_return", "repeats")
 SYSTEM = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -50,18 +52,24 @@ def check_facts(path: Path, facts: Mapping[str, str]) -> None:
     for key in facts:
         known(key, [*REQUIRED, *OPTIONAL], f"{path}: key")
     for key, meaning in REQUIRED.items():
-        if not facts.get(key):
+        if not facts.get(key, "").strip():
             raise ParameterError(f"{path}: {key} is not stated; add {key} = ... ({meaning})")
     if facts["identifiers"] not in {"pseudonymous", "direct"}:
         raise ParameterError(f"{path}: identifiers == {facts['identifiers']!r}; it must be {REQUIRED['identifiers']}")
     if facts.get("extracted_on"):
         try:
-            date.fromisoformat(facts["extracted_on"])
+            # a day ahead of this machine's clock is today somewhere
+            fine = date.fromisoformat(facts["extracted_on"]) <= date.today() + timedelta(days=1)
         except ValueError:
+            fine = False
+        if not fine:
             raise ParameterError(
-                f"{path}: extracted_on == {facts['extracted_on']!r}; write the day of the export as YYYY-MM-DD"
-            ) from None
+                f"{path}: extracted_on == {facts['extracted_on']!r}; write the day of the export as YYYY-MM-DD; "
+                "it cannot be a day to come"
+            )
     shapes = {
+        "currency": (r"[A-Z]{3}", "one code of three capital letters, e.g. EUR"),
+        "panel": ("(?i)true|false", "true or false"),
         "country": (r"[A-Z]{2}", "the country of national phone numbers in two letters, e.g. DE"),
         "key": (r"[0-9a-f]{8}", "the fingerprint that `segmentkit key show` prints, eight characters"),
         "control_total": (r"-?\d+(\.\d+)?", "the ledger's sum as a number with a dot, e.g. 10250.75"),
@@ -174,6 +182,19 @@ def _is_column(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, dict) and list(value) == ["expr"])
 
 
+def free_name(where: str, name: str, table: str) -> None:
+    """Refuse an attribute or item under a name that stands for something else; the engine looks at no capitals.
+
+    Raises:
+        ParameterError: the name is taken.
+    """
+    if name.lower() in (*TAKEN, *TABLES[table].names) or name.lower().startswith(("__", "key_", "typed_")):
+        raise ParameterError(
+            f"{where}: this name is a column of every {table} table; give it another name, and its own as "
+            f'column = "{name}"'
+        )
+
+
 def read_item(where: str, name: str, value: Any) -> tuple[Column, str]:
     """One question of a survey: its kind and levels, and its column in the file.
 
@@ -186,8 +207,7 @@ def read_item(where: str, name: str, value: Any) -> tuple[Column, str]:
             f'{where} == {value!r}; write {name} = "ordinal", or {{ kind = "ordinal", levels = [...] }}'
         )
     known(stated["kind"], ITEM_KINDS, f"{where}: kind")
-    if name in TABLES["survey"].names:
-        raise ParameterError(f"{where}: this name is a column of every survey; give the item another name")
+    free_name(where, name, "survey")
     levels = tuple(map(str, stated.get("levels", ())))
     few = len(levels) < 2 or len(set(levels)) < len(levels) or (stated["kind"] == "binary" and len(levels) > 2)
     if "levels" in stated and (few or stated["kind"] in {"numeric", "open"}):

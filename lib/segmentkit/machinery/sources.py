@@ -10,7 +10,18 @@ from segmentkit.contracts import ADDRESSES, TABLES, Column, Formats
 from segmentkit.errors import ParameterError
 from segmentkit.machinery import ready_maps
 from segmentkit.machinery.paths import project_root
-from segmentkit.machinery.source_checks import BASES, READING, check_facts, check_rules, check_section, known, read_item
+from segmentkit.machinery.source_checks import (
+    BASES,
+    OPTIONAL,
+    READING,
+    REQUIRED,
+    check_facts,
+    check_rules,
+    check_section,
+    free_name,
+    known,
+    read_item,
+)
 
 PURCHASES = "transactions"
 # plain files of one business share its own ids, unless the source names a system
@@ -169,14 +180,15 @@ def load_source(name: str) -> Source:
     """
     path = _find(name)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: not TOML: {error}; text values need quotes; save it as UTF-8") from None
     _stop_at_open_questions(path, content)
     rules = check_rules(path, content.pop("rules", {}))
     files = content.pop("files", {})
-    sections = {key: value for key, value in content.items() if isinstance(value, dict | list)}
-    facts = {key: str(value) for key, value in content.items() if not isinstance(value, dict | list)}
+    of_all = {*REQUIRED, *OPTIONAL}
+    sections = {key: value for key, value in content.items() if isinstance(value, dict | list) and key not in of_all}
+    facts = {key: str(value) for key, value in content.items() if key not in sections}
     check_facts(path, facts)
     for table in sections:
         known(table, [*TABLES, ADDRESSES.name, "files", "rules"], f"{path}: table")
@@ -244,6 +256,9 @@ def _part(path: Path, table: str, section: Any, facts: Mapping[str, str]) -> Par
     for attribute, stated in section.get("attributes", {}).items():
         basis = stated.get("basis", "") if isinstance(stated, dict) else stated
         known(basis, BASES, f"{where} attribute {attribute}: basis")
+        if table != "customers":
+            raise ParameterError(f"{where} has attributes; they describe customers: move them to [customers]")
+        free_name(f"{where} attribute {attribute}", attribute, table)
         attributes[attribute] = basis
         columns[attribute] = stated.get("column", attribute) if isinstance(stated, dict) else attribute
     items = []
