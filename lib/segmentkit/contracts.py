@@ -39,7 +39,7 @@ class Formats:
 
 @dataclass(frozen=True)
 class FileRead:
-    """One file as it was read for one table: its rows, the columns taken and not taken, and what was done on the way."""
+    """One file as it was read for one table: rows, columns taken and not taken, and what was done on the way."""
 
     file: str
     table: str
