@@ -255,7 +255,7 @@ def test_a_repeated_line_is_kept_once_the_first(audit_text) -> None:
     checked = audit_text(as_csv(rows), 'line_id = "line"\n')
     assert rules_of(checked) == {3: "line_id appears more than once"}
     assert checked.kept.execute()["amount"].to_list() == [1.0, 2.0]
-    assert checked.quarantined["mend"].to_list() == ["nothing to do: the first line with this id was kept"]
+    assert checked.quarantined["mend"].to_list() == ["nothing to do: of the lines with this id the first of the last file was kept"]
     assert (checked.money_read, checked.money_kept) == (6.0, 3.0)
 
 
@@ -590,13 +590,26 @@ def test_the_same_customer_in_two_files_is_no_conflict_and_a_different_one_is() 
     assert checked.kept.execute()["customer_id"].to_list() == ["k1", "k3"]
 
 
-def test_the_first_of_a_line_that_comes_twice_is_that_of_the_first_file() -> None:
+def test_of_a_line_in_two_exports_the_later_file_knows_most() -> None:
     line = {"line_id": "L1"}
     checked = check_lines(
         {"file": "b.csv", "amount": "2"} | line, {"amount": "1"} | line, {"line_id": None}, {"line_id": None}
     )
-    assert checked.kept.execute()["amount"].to_list() == [1.0, 5.0, 5.0]
-    assert checked.quarantined["file"].to_list() == ["b.csv"]
+    assert checked.kept.execute()["amount"].to_list() == [5.0, 5.0, 2.0]
+    assert checked.quarantined["file"].to_list() == ["a.csv"]
+
+
+def test_one_line_of_two_customers_is_no_overlap_and_counts_as_bad() -> None:
+    checked = check_lines({"line_id": "L1"}, {"line_id": "L1", "customer_id": "k7", "file": "b.csv"})
+    assert checked.quarantined["rule"].to_list() == ["line_id appears again, of another customer"]
+    with pytest.raises(AuditError, match="of another customer"):
+        audit_report.stop_if_too_bad(audit_report.scorecard({"transactions": checked}), 0.05)
+
+
+def test_two_equal_lines_of_one_file_stay_two_where_another_file_has_one() -> None:
+    line = {"amount": "7"}
+    checked = check_lines(line, {"file": "b.csv"} | line, {"file": "b.csv"} | line)
+    assert (checked.rows_kept, len(checked.quarantined)) == (2, 1)
 
 
 def test_addresses_and_numbers_are_removed_from_answers_in_own_words() -> None:

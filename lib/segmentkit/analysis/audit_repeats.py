@@ -14,15 +14,18 @@ OVERLAP = "repeats a row of another file"
 
 
 def repeats(contract: TableContract, marked: ibis.Table, tally: pd.DataFrame) -> pd.DataFrame:
-    """Sound rows that say nothing new or contradict each other: their place, and ``repeats`` (0 overlap, 1 key)."""
+    """Sound rows that say nothing new or contradict each other: their place, and ``repeats``, a number of a rule."""
     known = set(contract.key) <= set(marked.columns) and bool(contract.key)
     lines = contract.name == "transactions"
     sound = marked.filter(marked[FATE].isnull())
     kinds = {"file": "str", "row_number": "int64", "copy": "int64", "repeats": "int64"}
     found = [pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})]
     if not (lines and known) and (shared := _shared_days(sound, tally)) is not None:
-        same = ibis.window(group_by=[name for name in marked.columns if name not in PLACE])
-        first = shared.mutate(first=shared.file.min().over(same))
+        # two equal lines of one file are two things bought: as many stay as the file has that holds most of them
+        same = [name for name in marked.columns if name not in PLACE]
+        rank = ibis.row_number().over(ibis.window(group_by=[*same, "file"], order_by=PLACE))
+        shared = shared.mutate(rank=rank)
+        first = shared.mutate(first=shared.file.min().over(ibis.window(group_by=[*same, "rank"])))
         found.append(first.filter(first.file > first["first"]).select(*PLACE, repeats=0).execute())
     if known:
         # a row that fails another rule still claims its customer; of a line only sound copies count
@@ -32,12 +35,16 @@ def repeats(contract: TableContract, marked: ibis.Table, tally: pd.DataFrame) ->
         rows = rows.filter(rows[contract.key[0]].notnull())
         often = rows.group_by(*contract.key).having(rows.count() > 1).aggregate(n=rows.count())
         claimed = rows.semi_join(often, list(contract.key))
-        place = ibis.row_number().over(ibis.window(group_by=list(contract.key), order_by=PLACE))
-        claimed = claimed.mutate(place=place)
-        # the same line twice is an overlap of two exports: the first is right; two rows that claim to be the same
-        # customer disagree, and nobody can tell which is right
+        # the same line twice is an overlap of two exports: the last one knows most, such as a refund; one line of two
+        # customers is no overlap, and of two rows that claim one customer nobody can tell which is right
+        latest = [claimed.file.desc(), claimed.row_number, claimed["copy"]]
+        group = list(contract.key)
+        place = ibis.row_number().over(ibis.window(group_by=group, order_by=latest))
+        others = claimed.customer_id.nunique().over(ibis.window(group_by=group)) > 1 if lines else ibis.literal(False)
+        claimed = claimed.mutate(place=place, others=others)
         wrong = claimed.place > 0 if lines else claimed[FATE].isnull()
-        found.append(claimed.filter(wrong).select(*PLACE, repeats=1).execute())
+        told = claimed.filter(wrong)
+        found.append(told.select(*PLACE, repeats=told.others.cast("int64") + 1).execute())
     return pd.concat(found, ignore_index=True)
 
 
@@ -60,12 +67,14 @@ def _shared_days(sound: ibis.Table, tally: pd.DataFrame) -> ibis.Table | None:
 def repeat_rules(contract: TableContract) -> list[Rule]:
     """What ``repeats`` numbers."""
     words = " and ".join(contract.key)
-    mend = "nothing to do: the first line with this id was kept"
+    mend = "nothing to do: of the lines with this id the first of the last file was kept"
     if contract.name != "transactions":
         mend = "keep the right row in the file and delete the others"
     same = "nothing to do: the row of the first file was kept; export files whose days do not meet"
     column = contract.key[0] if contract.key else ""
-    return [Rule(OVERLAP, "", None, same), Rule(f"{words} appears more than once", column, None, mend)]
+    rules = [Rule(OVERLAP, "", None, same), Rule(f"{words} appears more than once", column, None, mend)]
+    shops = "state a system for each shop if they number alike, or map a column that names a line"
+    return [*rules, Rule(f"{words} appears again, of another customer", column, None, shops)]
 
 
 def with_repeats(marked: ibis.Table, found: pd.DataFrame, known: int) -> ibis.Table:
