@@ -76,7 +76,15 @@ def propose(people: pd.DataFrame, threshold: float = 0.95, *, seed: int) -> Prop
     plain = people[["system", "customer_id"]].assign(
         **{name: people[name].map(_plain, na_action="ignore") for name in columns}
     )
-    scored = _scored(plain.drop_duplicates(["system", "customer_id"]), columns, threshold, seed)
+    try:
+        scored = _scored(plain.drop_duplicates(["system", "customer_id"]), columns, threshold, seed)
+    except EnvironmentFault:
+        raise
+    except Exception:  # whatever the package says when it has too little to learn from
+        raise DataError(
+            f"linkage learns too little from {len(people):,} people by {', '.join(columns)}: hardly any pair agrees on "
+            "two of them; it needs hundreds of such pairs; leave link_above empty, or add a column such as birth dates"
+        ) from None
     pairs = _unambiguous(_possible(scored, people))
     agreed = [_agreed(pair, columns) for pair in pairs.to_dict("records")]
     names = {"unique_id_l": "customer_id", "unique_id_r": "other_id", "source_dataset_l": "system",
