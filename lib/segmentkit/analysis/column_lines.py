@@ -252,8 +252,8 @@ def masked_rows(columns: Columns, rows: int = 10) -> pd.DataFrame:
         free = values.kind == "text" and values.distinct > 0.5
         if meaning.role in HIDDEN or free or meaning.what.endswith(("customer_id", "name")):
             shown[header] = shown[header].map(masked)
-    personal = re.compile(r"\S@\S|\+?\d[\d ()/-]{8,}\d")
-    plain = {h for h, v in columns.values.items() if v.kind in ("date", "number", "integer")}
+    personal = re.compile(r"\S@\S|\+?\d[\d ()/-]{7,}\d")
+    plain = {h for h, v in columns.values.items() if v.kind in ("date", "number")}
     for header in set(shown.columns) - plain:
         shown[header] = [text if not personal.search(text) or "…" in text else masked(text) for text in shown[header]]
     return shown

@@ -14,7 +14,8 @@ MOMENT = re.compile(
 DRAWING = re.compile(r"<style.*?</style>|<path[^>]*>|\b(?:points|transform|viewBox|style|class)=\"[^\"]*\"", re.DOTALL)
 ESCAPE = re.compile(r"\\[nrt]")
 
-LOCAL = re.compile(r"[\w.%+'-]+\Z")
+# a pattern of SQL such as '%@example.com' names nobody
+LOCAL = re.compile(r"[\w.%+'-]*[^\W_][\w.%+'-]*\Z")
 DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,24}(?![\w-])")
 CODE_FIRST = re.compile(r"(?<![\w+])(?:\+|00(?=[1-9]\d? ?[ ()/.-]))[1-9][\d ()/.\-\u00a0]{5,20}\d")
 AREA_FIRST = re.compile(r"(?<![\w.,+/(-])\(?\d{2,5}\)?(?: ?[/-] ?| )\d(?:[ /-]?\d){3,10}(?![\w/-]|[.,]\d)")
