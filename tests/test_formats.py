@@ -91,6 +91,33 @@ def test_persons_and_money_are_those_that_were_planted(fixture: Any) -> None:
         assert round(kept, 2) == round(planted, 2), name
 
 
+def test_a_form_knows_people_by_e_mail_or_second_and_not_by_the_row(tmp_path: Path) -> None:
+    rows = [f"2025/10/03 1:41:0{at} PM GMT+2,{who},yes" for at, who in [(0, "a@x.de"), (1, "b@x.de"), (2, ""), (2, "")]]
+    toml = (FORMATS / "google_forms" / "source.toml").read_text(encoding="utf-8").split("[transactions]")[0]
+    section = '[survey]\npath = "f.csv"\nformat = "google_forms"\nitems.q = "nominal"\n'
+    (tmp_path / "source.toml").write_text(toml + section, encoding="utf-8")
+    months: list[list[str]] = []
+    crosswalk = None
+    for deleted in (0, 1):
+        text = "\n".join(["Timestamp,Email Address,q", *rows[deleted:], ""])
+        (tmp_path / "f.csv").write_text(text, encoding="utf-8")
+        raw = read_source(load_source(str(tmp_path / "source.toml")), connect())
+        people = identities.resolve(raw, SECRET, systems=["google_forms"], earlier=crosswalk)
+        crosswalk = people.crosswalk
+        months.append(people.tables["survey"].table.order_by("row_number").execute()["customer_id"].tolist())
+        assert people.changes.empty
+    assert len(set(months[0])) == 4
+    assert months[1] == months[0][1:]
+
+
+def test_no_ready_map_takes_whatever_value_the_engine_meets_first() -> None:
+    maps = [
+        path.read_text(encoding="utf-8").lower() for path in (FORMATS / "../../lib").resolve().rglob("formats/*.toml")
+    ]
+    assert maps
+    assert not any("any_value" in text or "first(" in text for text in maps)
+
+
 def test_the_money_bridge_adds_up_to_the_cent(fixture: Any) -> None:
     name, checked, _ = fixture
     if "transactions" not in checked:

@@ -117,6 +117,45 @@ def test_a_shared_e_mail_links_nothing_and_the_purchases_stay() -> None:
     assert told["value"] == "fa… (18 characters)"
 
 
+def test_a_phone_of_several_e_mails_links_nothing() -> None:
+    found = resolved(
+        row(email="ann@example.com", phone="030 1234567"),
+        row(email="ben@example.com", phone="030 1234567"),
+        row(phone="030 1234567"),
+        row("crm", "C1", None, "030 1234567"),
+        row(email="cid@example.com", phone="030 7654321"),
+        row(phone="030 7654321"),
+    )
+    ann, ben, home, crm, cid, guest = ids(found)
+    assert [ann, ben] == [pseudonym(SECRET, "email", f"{name}@example.com") for name in ("ann", "ben")]
+    assert len({ann, ben, home, crm, cid}) == 5
+    assert cid == guest
+    told = found.conflicts[["what", "kind", "ids", "rows", "rule"]].values.tolist()
+    assert told == [["shared by e-mails", "phone", 2, 4, "several e-mails share this phone: it links nothing"]]
+
+
+def test_two_e_mails_of_one_own_id_stay_one_person() -> None:
+    found = resolved(
+        row("shop", "1", "old@example.com", "030 1234567"),
+        row("shop", "1", "new@example.com", "030 1234567"),
+        row(phone="030 1234567"),
+        row("crm", "C1", None, "030 1234567"),
+    )
+    assert set(ids(found)) == {pseudonym(SECRET, "shop", "1")}
+    assert found.conflicts.empty
+
+
+def test_a_reference_or_browser_that_names_nobody_links_nothing() -> None:
+    rows = [
+        {"system": "form", "customer_id": None, "key_email": f"p{i}@example.com", "key_reference": "wave1"}
+        for i in range(5)
+    ]
+    rows += [{"system": "web", "customer_id": f"p{i}@example.com", "key_browser": "b1"} for i in range(2)]
+    found = ids(resolved(*(dict.fromkeys(("key_email", "key_reference", "key_browser"), "") | one for one in rows)))
+    assert len(set(found)) == 5
+    assert found[5:] == found[:2]
+
+
 def test_an_id_of_another_system_joins_unless_it_is_cited_twice() -> None:
     rows = [
         {"system": "shop", "customer_id": own, "key_crm": crm} for own, crm in [("1", "C1"), ("2", "C2"), ("3", "C2")]
@@ -414,6 +453,27 @@ def test_addresses_come_under_pseudonyms_one_row_a_customer() -> None:
     turned = address_book.build(given_rows.iloc[::-1], crosswalk, SECRET, **options)
     pd.testing.assert_frame_equal(turned.set_index("customer_id"), book)
     assert dict(read(book.reset_index()).counts.set_index("entry")["usable"])["phone"] == 1
+
+
+def test_a_customer_with_several_addresses_gets_none_of_them() -> None:
+    crosswalk = resolved(
+        row("shop", "1", "old@example.com", "01701234567"), row("shop", "1", "new@example.com"), row("shop", "2")
+    ).crosswalk
+    given_rows = pd.DataFrame(
+        [
+            {"system": "shop", "customer_id": "1", "email": "old@example.com", "phone": "0170 1234567"},
+            {"system": "mail", "customer_id": "", "email": "New@example.com", "phone": "+49 170 1234567"},
+            {"system": "shop", "customer_id": "2", "email": "two@example.com", "phone": ""},
+        ]
+    )
+    found = read(address_book.build(given_rows, crosswalk, SECRET, country="DE"))
+    own = found.table.set_index("customer_id")
+    one = own.loc[pseudonym(SECRET, "shop", "1")]
+    assert pd.isna(one["email"])
+    assert one["phone"] == "+491701234567"
+    assert own.loc[pseudonym(SECRET, "shop", "2"), "email"] == "two@example.com"
+    assert found.counts.set_index("entry").loc["email", ["given", "unusable", "usable"]].tolist() == [2, 1, 1]
+    assert "1 customers have several e-mails or phones and get none of these" in found.sentence
 
 
 def test_an_empty_address_list_is_an_empty_book() -> None:

@@ -23,6 +23,7 @@ from segmentkit.machinery.sources import load_source
 
 FORMATS = project_root() / "tests" / "formats"
 FACTS = ("--currency", "EUR", "--time-zone", "Europe/Berlin", "--basis", "a test")
+DAY = ("--extracted-on", "2025-12-31")
 SEMICOLON = "Client;Receipt;Date;Total\nC1;R1;31.12.2024;1.250,50\nC2;R2;01.11.2024;12,00\nC1;R3;02.11.2024;3,10\n"
 
 
@@ -112,6 +113,11 @@ def test_it_never_overwrites(write, tmp_path: Path) -> None:
     assert (tmp_path / "my_source.toml").read_text(encoding="utf-8") == "mine"
 
 
+def test_where_it_cannot_write_it_says_so_before_it_asks(write, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="--out"):
+        run(write("orders.csv", SEMICOLON), "--out", str(tmp_path / "nowhere" / "x.toml"), answers=[])
+
+
 @pytest.mark.parametrize("name", ["plain_orders", "customer_level"])
 def test_fixtures_without_a_map_give_their_rows_and_money(name: str, tmp_path: Path) -> None:
     truth = json.loads((FORMATS / name / "truth.json").read_text(encoding="utf-8"))
@@ -159,7 +165,7 @@ def test_a_survey_of_a_ready_format_gets_its_questions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("template", ["orders", "customers", "campaigns"])
 def test_templates_leave_nothing_open(template: str, tmp_path: Path) -> None:
     path = project_root() / "data" / "templates" / f"{template}.csv"
-    assert run(str(path), *FACTS, "--out", str(tmp_path / "x.toml")) == 0
+    assert run(str(path), *FACTS, *DAY, "--out", str(tmp_path / "x.toml")) == 0
     section = content(tmp_path, "x.toml")[{"orders": "transactions"}.get(template, template)]
     read = set(section) - {"path", "attributes"} | set(section.get("attributes", {}))
     assert read == set(pd.read_csv(path).columns)
@@ -175,6 +181,7 @@ def test_every_proposal_can_be_written_and_read_back(name: str, tmp_path: Path, 
         "--column",
         "leave_out=2",
         *(["--column", "channel=linkedin"] if "linkedin" in name else []),
+        *(DAY if "typeform" in name else []),
     ]
     run(str(tmp_path / "file.csv"), *FACTS, "--currency", {"stripe charges": "USD"}.get(name, "EUR"), *answers)
     out = capsys.readouterr().out
@@ -207,7 +214,52 @@ def test_whose_ids_two_files_have_is_asked_where_identities_are_joined(write, tm
 
 def test_names_are_read_when_asked_for_only(write, tmp_path: Path) -> None:
     people = write("people.csv", "Customer ID,First Name,Email,City\n1,Anna,a@b.de,Ulm\n2,Ben,c@b.de,Bonn\n")
-    assert run(people, *FACTS) == 0
+    assert run(people, *FACTS, *DAY) == 0
     assert "addresses" not in content(tmp_path)
-    assert run(people, *FACTS, "--addresses", "--out", str(tmp_path / "two.toml")) == 0
+    assert run(people, *FACTS, *DAY, "--addresses", "--out", str(tmp_path / "two.toml")) == 0
     assert content(tmp_path, "two.toml")["addresses"]["first_name"] == "First Name"
+
+
+def test_title_lines_above_the_header_are_counted_and_the_file_is_read(write, tmp_path: Path) -> None:
+    assert run(write("orders.csv", f"Sales of shop North\nas of 31.12.2024\n\n{SEMICOLON}"), *FACTS) == 0
+    assert content(tmp_path)["transactions"]["skip_rows"] == 2
+    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(1265.60)
+
+
+def test_a_stated_encoding_is_for_files_that_are_not_utf8(write, tmp_path: Path) -> None:
+    orders = write("orders.csv", SEMICOLON.replace("C1", "Käufer1").replace("C2", "Käufer2"))
+    (tmp_path / "list.csv").write_bytes("Kundennummer;Ort;Straße\nC1;Köln;Weg 1\nC2;Lübeck;Weg 2\n".encode("cp1252"))
+    assert run(orders, str(tmp_path / "list.csv"), *FACTS, "--encoding", "cp1252") == 0
+    found = content(tmp_path)
+    assert ("encoding" in found["transactions"], found["customers"]["encoding"]) == (False, "cp1252")
+
+
+@pytest.mark.parametrize("header", ["amount_cents", "Total"])
+def test_whole_amounts_that_may_be_cents_are_asked_for(header: str, write, tmp_path: Path) -> None:
+    rows = "".join(f"C{n % 7},R{n},2024-01-{n % 28 + 1:02d},{1003 + 37 * n}\n" for n in range(60))
+    orders = write("orders.csv", f"Customer ID,Order ID,Date,{header}\n{rows}")
+    assert run(orders, *FACTS) == 2
+    (tmp_path / "my_source.toml").unlink()
+    assert run(orders, *FACTS, "--column", "amount=2") == 0
+    total = sum(1003 + 37 * n for n in range(60)) / 100
+    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(total)
+
+
+def test_ids_of_two_systems_that_share_none_are_kept_apart(write, tmp_path: Path) -> None:
+    orders = write("orders.csv", "E-mail,Order ID,Date,Total\na@x.org,R1,2024-01-31,1.50\nb@x.org,R2,2024-02-28,2.25\n")
+    crm = write("CRM list.csv", "CRM ID,E-mail,City,Newsletter\nH1,a@x.org,Gent,yes\nH2,b@x.org,Lyon,no\n")
+    answers = write(
+        "answers.csv", "Response ID,E-mail,Do you like it?,And this?,And that?\nR7,a@x.org,5,1,2\nR8,b@x.org,4,2,1\n"
+    )
+    run(orders, crm, answers, *FACTS, "--key", "0" * 8)
+    found = content(tmp_path)
+    systems = [found[table].get("system") for table in ("transactions", "customers", "consents", "survey")]
+    assert systems == [None, "of_crm_list", "of_crm_list", "of_answers"]
+
+
+def test_the_day_of_the_export_is_asked_where_no_table_tells_it(write, tmp_path: Path) -> None:
+    crm = write("crm.csv", "Customer ID,City\nH1,Gent\nH2,Lyon\n")
+    assert run(crm, *FACTS) == 2
+    (tmp_path / "my_source.toml").unlink()
+    assert run(crm, *FACTS, *DAY) == 0
+    assert content(tmp_path)["extracted_on"] == "2025-12-31"

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from segmentkit.analysis import audit
 from segmentkit.contracts import ADDRESSES, RawTable
 from segmentkit.errors import DataError, KitError, ParameterError
+from segmentkit.machinery.opened import scratch_file
 from segmentkit.machinery.opening import resolve_path
 from segmentkit.machinery.reading import read_addresses, read_source
 from segmentkit.machinery.runs import connect
@@ -430,3 +432,156 @@ def test_an_address_book_that_cannot_be_trusted_is_refused(tmp_path: Path, text:
 
 def test_without_an_address_book_there_are_no_rows() -> None:
     assert read_addresses(load_source("complete_journey"), connect()).empty
+
+
+# --- values as the file writes them, by one part or by several ---------------------------------------------------
+
+
+def part(file: str, options: str = "") -> str:
+    return COLUMNS.replace("[transactions]", "[[transactions]]").replace("lines.csv", file) + options + "\n"
+
+
+def audited(read: Callable[..., dict[str, RawTable]], toml: str, **files: str) -> audit.Checked:
+    return audit.check_tables(read(FACTS + toml, **files))["transactions"]
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("options", ['timestamps_in = "UTC"', 'date_format = "%Y-%m-%d %H:%M:%S%z"'])
+def test_a_time_with_its_own_offset_is_read_by_it(read, options: str, parts: int) -> None:
+    lines = {f"t{i}": HEADER + f"1,A{i},2025-07-01 12:00:00+01:00,5\n" for i in range(parts)}
+    checked = audited(read, "".join(part(f"{name}.csv", options) for name in lines), **lines)
+    assert set(checked.kept.execute()["ordered_at"].astype(str)) == {"2025-07-01 13:00:00"}
+    assert checked.rows_kept == parts
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_an_instant_of_a_typed_file_comes_to_the_zone_of_the_business(read, tmp_path, parts: int) -> None:
+    for i in range(parts):
+        day = pd.to_datetime(["2025-07-01 11:00:00Z"])
+        table = pd.DataFrame({"customer": ["a"], "order": [f"A{i}"], "day": day, "paid": [1.125]})
+        table.to_parquet(tmp_path / f"t{i}.parquet")
+    sections = "".join(part(f"t{i}.parquet", 'timestamps_in = "America/New_York"\ndecimal = ","') for i in range(parts))
+    kept = audited(read, sections).kept.execute()
+    assert set(kept["ordered_at"].astype(str)) == {"2025-07-01 13:00:00"}
+    assert set(kept["amount"]) == {1.125}
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("1 234,50", 1234.5), ("1'234,50", 1234.5), ("1.234,50", 1234.5), ("1.234", 1234), ("5,00 €", 5), ("5.5", None)],
+)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_decimal_comma_is_read_alike_in_one_part_and_in_several(read, text: str, amount, parts: int) -> None:
+    lines = {f"t{i}": HEADER + f'1,A{i},2025-01-01,"{text}"\n' for i in range(parts)}
+    checked = audited(read, "".join(part(f"{name}.csv", 'decimal = ","') for name in lines), **lines)
+    assert checked.kept.execute()["amount"].to_list() == ([] if amount is None else [amount] * parts)
+    if amount is None:
+        assert set(checked.quarantined["value"]) == {text}
+        assert checked.quarantined["mend"].str.contains("it is ','", regex=False).all()
+
+
+def test_a_value_that_fits_no_part_is_shown_as_the_file_has_it(read) -> None:
+    lines = {name: HEADER + f"1,{name},31.02.2025,5\n2,{name},45x,5\n" for name in ("a", "b")}
+    failed = audited(read, "".join(part(f"{name}.csv", 'date_format = "%d.%m.%Y"') for name in lines), **lines)
+    assert failed.quarantined["value"].to_list() == ["31.02.2025", "45x"] * 2
+    assert set(failed.quarantined["mend"]) == {
+        "mend the value: there is no such day or hour",
+        "mend the value, or date_format (it is '%d.%m.%Y')",
+    }
+
+
+def test_one_file_in_two_parts_has_each_row_twice_and_sets_aside_the_right_one(read) -> None:
+    wide = "customer,order,day,paid,till\n1,A,2025-01-01,10,20\n2,B,2025-01-02,bad,30\n3,C,2025-01-03,bad,odd\n"
+    checked = audited(read, part("lines.csv") + part("lines.csv").replace('"paid"', '"till"'), lines=wide)
+    assert sorted(checked.kept.execute()["amount"]) == [10, 20, 30]
+    assert sorted(checked.quarantined["value"]) == ["bad", "bad", "odd"]
+
+
+def test_a_key_that_cannot_be_made_shows_no_address(read) -> None:
+    keys = 'system = "shop"\nkeys = { crm = { expr = "CAST(customer AS BIGINT)" } }\n'
+    with pytest.raises(DataError, match="an expression in the source's TOML cannot be used") as error:
+        read(FACTS + COLUMNS + keys, lines=HEADER + "anna.muster@example.com,A,2025-01-01,5\n")
+    assert "muster" not in str(error.value)
+
+
+def test_what_the_engine_writes_aside_lies_in_a_private_folder() -> None:
+    ((folder,),) = connect().raw_sql("SELECT current_setting('temp_directory')").fetchall()
+    assert Path(folder).parent == scratch_file("").parent
+
+
+def test_an_amount_that_is_too_large_after_the_exchange_is_set_aside(read) -> None:
+    rates = '[exchange_rates]\npath = "rates.csv"\ncurrency = "unit"\nrate = "rate"\norigin = "bank"\n'
+    lines = "customer,order,day,paid,unit\n1,A,2025-01-01,4915112345678,USD\n2,B,2025-01-01,1,USD\n"
+    files = {"lines": lines, "rates": "unit,rate,bank\nUSD,16000,a test\n"}
+    checked = audited(read, COLUMNS + 'currency = "unit"\n' + rates, **files)
+    assert checked.kept.execute()["amount"].to_list() == [16000]
+    assert checked.quarantined["rule"].to_list() == ["amount is not a number"]
+
+
+# --- files of a known format -------------------------------------------------------------------------------------
+
+ADS = 'Report\n"May 2025"\nCampaign,Day,Campaign ID,Currency code,Impr.,Clicks,Cost\nspring,2025-05-01,11,EUR,'
+SENT = "campaign_id,customer_id,sent_at,arm,delivered,opened,clicked,converted,revenue,cost,channel\n"
+ORDER = (
+    "Name,Email,Financial Status,Created at,Cancelled at,Subtotal,Refunded Amount,Lineitem quantity,Lineitem price\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("decimal", "figures", "kept"),
+    [
+        (".", '"1,234,567",12,"1,234.50"', [(1234567, 1234.5)]),
+        (".", '"1,234",12,12.5', [(1234, 12.5)]),
+        (".", '1.234,12,"12,50"', []),
+        (".", "1.234,12,12", []),
+        (",", '1.234,12,"1.012,50"', [(1234, 1012.5)]),
+        (",", '"1,234",12,"12,50"', []),
+    ],
+)
+def test_thousands_of_an_advertising_account_are_never_taken_for_decimals(read, decimal, figures, kept) -> None:
+    files = f'[files]\n"ads.csv" = {{ format = "google_ads", decimal = "{decimal}" }}\n'
+    checked = audit.check_tables(read(FACTS + files, ads=ADS + figures + "\n"))["channel_results"]
+    assert [*checked.kept.execute()[["impressions", "cost"]].itertuples(index=False, name=None)] == kept
+
+
+def test_a_flag_that_is_neither_yes_nor_no_is_set_aside(read) -> None:
+    flags = ["1", "1.0", "True", "YES", "0", "no", "", "perhaps"]
+    sent = SENT + "".join(f"c1,k{i},2025-05-01,t,1,{one},0,{one},5,0.1,email\n" for i, one in enumerate(flags))
+    checked = audit.check_tables(read(FACTS + '[files]\n"sent.csv" = "campaign_results"\n', sent=sent))
+    assert checked["contacts"].kept.execute()["event"].value_counts().to_dict() == {"delivery": 8, "open": 4}
+    assert checked["responses"].rows_kept == 4
+    assert checked["contacts"].quarantined["row_number"].to_list() == [8]
+    assert checked["responses"].quarantined["row_number"].to_list() == [8]
+
+
+def test_a_campaign_begins_on_its_first_day_however_days_are_written(read) -> None:
+    days = ["20/10/2025", "05/11/2025", "25/11/2025", "??"]
+    sent = SENT + "".join(f"c1,k{i},{day},t,1,0,0,0,,0.1,email\n" for i, day in enumerate(days))
+    section = '[campaigns]\npath = "sent.csv"\nformat = "campaign_results"\ndate_format = "%d/%m/%Y"\n'
+    checked = audit.check_tables(read(FACTS + section + 'end = { expr = "last_sent" }\n', sent=sent))["campaigns"]
+    assert checked.kept.execute()[["start", "end"]].astype(str).to_numpy().tolist() == [["2025-10-20", "2025-11-25"]]
+
+
+def test_a_refund_that_cannot_be_read_is_not_none_and_a_blank_day_cancels_nothing(read, tmp_path) -> None:
+    orders = [("1", "", "0"), ("2", "", "1,500.00"), ("3", "2025-05-02", "")]
+    rows = [
+        (f"#{name}", "a@x.de", "paid", "2025-05-01", day, "2000.00", back, "1", "2000") for name, day, back in orders
+    ]
+    pd.DataFrame(rows, columns=ORDER.strip().split(",")).to_parquet(tmp_path / "orders.parquet")
+    section = '[transactions]\npath = "orders.parquet"\nformat = "shopify_orders"\n'
+    found = read(FACTS + section)["transactions"].table.execute().set_index("order_id")
+    assert found["amount"].isna().to_dict() == {"#1": False, "#2": True, "#3": False}
+    assert found["left_out"].notna().to_dict() == {"#1": False, "#2": False, "#3": True}
+
+
+def test_a_table_that_the_file_cannot_fill_is_noted_and_the_others_are_read(read) -> None:
+    order = ORDER + "#1,a@x.de,paid,2025-05-01,,10.00,0,1,10\n"
+    raw = read(FACTS + '[files]\n"orders.csv" = "shopify_orders"\n', orders=order)
+    assert set(raw) == {"transactions", "customers"}
+    assert "orders.csv has none of Accepts Marketing, from which granted is taken" in raw["customers"].files[0].notes
+    posts = "Date,Post ID,Impressions,Engagements\n2025-05-01,1,100,3\n"
+    raw = read(FACTS + '[files]\n"posts.csv" = "social_posts"\n', posts=posts)
+    assert raw["channel_results"].table.execute()["channel"].to_list() == ["social"]
+    sent = "campaign_id,customer_id,sent_at,delivered,opened,clicked\nc1,k1,2025-05-01,1,1,0\n"
+    with pytest.raises(DataError, match="has none of channel, from which channel is taken"):
+        read(FACTS + '[files]\n"sent.csv" = "campaign_results"\n', sent=sent)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bad_files import GOOD, HEADER, ROW
-from segmentkit.errors import ParameterError
+from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery.headers import distinct_names
 from segmentkit.machinery.opened import Opened
 from segmentkit.machinery.opening import open_files
@@ -70,6 +70,11 @@ def test_two_header_rows_are_joined_to_question_and_choice(open_text) -> None:
     assert rows(one).loc[1].fillna("").tolist() == ["7", "x", "", "x", "cheap", "40"]
     with pytest.raises(ParameterError, match="header_rows == 3; it must be a whole number from 1, and 2 with join"):
         open_text(text, join_header_rows=True, header_rows=3)
+
+
+def test_a_title_above_semicolons_is_told_too(open_text) -> None:
+    with pytest.raises(DataError, match="state skip_rows = 1"):
+        open_text("Sales\n\ncustomer;order;paid\n1;2;3,50\n")
 
 
 def test_titles_above_the_header_are_skipped_and_blank_lines_are_none(open_text) -> None:

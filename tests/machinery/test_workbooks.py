@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from bad_files import HEAD, book, inside
+from segmentkit.errors import DataError
 from segmentkit.machinery.opened import Opened
 from segmentkit.machinery.opening import open_files
 from segmentkit.machinery.runs import connect
@@ -53,6 +54,12 @@ def test_cells_become_text_without_loss(open_book) -> None:
     ]
 
 
+def test_a_cell_that_is_a_number_is_written_as_the_source_says(open_book) -> None:
+    data = book(HEAD, (1, 1.125), (2, "1,5"), (3, 7.0))
+    paid = rows(open_book(data, decimal=","))["paid"]
+    assert paid.to_list() == ["1,125", "1,5", "7"]
+
+
 def test_numbers_that_excel_had_rounded_are_told(open_book) -> None:
     one = open_book(book(HEAD, (12345678901234567, 5), (123456789012345, 6)))
     assert "column 'customer': 1 numbers of 16 digits or more, rounded by Excel; export ids as text" in one.notes
@@ -62,6 +69,11 @@ def test_numbers_that_excel_had_rounded_are_told(open_book) -> None:
 def test_row_numbers_are_those_of_the_sheet_below_its_header(open_book) -> None:
     one = open_book(book(("Orders of June",), (), HEAD, (1, 5), (), (2, 6)), skip_rows=1)
     assert rows(one)["customer"].to_dict() == {1: "1", 3: "2"}
+
+
+def test_title_lines_that_nobody_stated_are_told_and_no_row_is_cut(open_book) -> None:
+    with pytest.raises(DataError, match="state skip_rows = 2"):
+        open_book(book(("Orders of June",), ("as of July",), (), [*HEAD, "till"], (1, 5, 2, 3)))
 
 
 def test_the_only_sheet_with_content_that_is_shown_is_taken(open_book) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from segmentkit.analysis.addresses import NAMED
+from segmentkit.analysis.addresses import NAMED, SEVERAL
 from segmentkit.analysis.identities import OWN
 from segmentkit.contracts import ADDRESSES
-from segmentkit.pseudonyms import identify, keyed, normalise
+from segmentkit.pseudonyms import KEYS, identify, keyed, normalise
 
 
 def known_as(rows: pd.DataFrame, crosswalk: pd.DataFrame, secret: bytes, country: str = "") -> pd.Series:
@@ -46,8 +46,10 @@ def build(
 ) -> pd.DataFrame:
     """Addresses by pseudonymous customer_id, one row a customer, for files that leave; never kept in a run.
 
-    Of several rows of one customer the first system that has an entry gives it; names and place come together, from
-    the row that has most of them. Rows of people who are in no other table are left out: nobody could choose them.
+    A customer with several different e-mails is left without one, since consent for one of them is none for another;
+    phones likewise. ``SEVERAL`` stands in their place, which the address book counts as not usable. Of further entries
+    the first system that has one gives it; names and place come together, from the row that has most of them. Rows of
+    people who are in no other table are left out: nobody could choose them.
 
     Args:
         rows: ``system``, ``customer_id`` (own id), and any of ``contracts.ADDRESSES`` or ``key_email``, ``key_phone``.
@@ -59,13 +61,15 @@ def build(
     own = rows.get("system", pd.Series(OWN, index=rows.index)).fillna(OWN)
     given = rows.reindex(columns=[*ADDRESSES.names, "key_email", "key_phone"]).astype("str")
     given = given.mask(given.apply(lambda column: column.str.strip()) == "")
-    given["email"] = given["email"].fillna(given["key_email"])
-    given["phone"] = _international(given["phone"].fillna(given["key_phone"]), country)
+    for kind in KEYS:
+        given[kind] = _spelled(kind, given[kind].fillna(given[f"key_{kind}"]), country)
     order = own.map({name: place for place, name in enumerate(systems)}).fillna(len(systems))
     given = given.assign(order=order, system=own).sort_values(["order", "system", *ADDRESSES.names], ignore_index=False)
     given["customer_id"] = known_as(rows, crosswalk, secret, country)
     given = given.dropna(subset="customer_id")
     book = given.groupby("customer_id")[ADDRESSES.names[1:]].first()
+    for kind in KEYS:
+        book[kind] = book[kind].mask(given.groupby("customer_id")[kind].nunique() > 1, SEVERAL)
     fullest = given.assign(filled=given[NAMED].notna().sum(axis=1)).sort_values(
         "filled", ascending=False, kind="stable"
     )
@@ -73,7 +77,6 @@ def build(
     return book.reset_index()[ADDRESSES.names].astype("str")
 
 
-def _international(numbers: pd.Series, country: str) -> pd.Series:
-    """E.164 where it can be told; a number that cannot stays as it is, for the address book to count."""
-    spelled = {one: normalise("phone", one, country) or one for one in numbers.dropna().unique()}
-    return numbers.map(spelled).astype("str")
+def _spelled(kind: str, texts: pd.Series, country: str) -> pd.Series:
+    """One spelling where it can be told; what cannot be used stays as it is, for the address book to count."""
+    return texts.map({one: normalise(kind, one, country) or one for one in texts.dropna().unique()}).astype("str")

@@ -16,6 +16,8 @@ from phonenumbers import SUPPORTED_REGIONS
 from segmentkit.errors import DataError
 
 COLUMNS = ["customer_id", "email", "phone", "first_name", "last_name", "country", "postcode", "crm_id", "external_id"]
+# in place of an e-mail or phone where a customer has several
+SEVERAL = "several addresses"
 NAMED = ["first_name", "last_name", "country", "postcode"]
 # which of a person's entries an export may be matched by; "address" stands for the four of NAMED together
 IDS = {"email": "e-mail", "phone": "phone", "address": "postal address", "crm_id": "CRM id", "external_id": "own id"}
@@ -43,10 +45,12 @@ class Book:
         table: one row a customer, with ``COLUMNS`` and ``address`` (the four of ``NAMED`` as one text, where all are
             there); what cannot be used, or is shared by several customers, is missing. Never printed.
         counts: ``entry, given, unusable, shared, usable``; one row each of ``IDS``.
+        several: customers of whom it cannot be told which e-mail or phone their consent is for.
     """
 
     table: pd.DataFrame = field(repr=False)
     counts: pd.DataFrame
+    several: int = 0
 
     @property
     def known(self) -> pd.DataFrame:
@@ -66,6 +70,8 @@ class Book:
         return (
             f"The address book holds {len(self.table):,} customers: {told}. An entry that several customers share is "
             "left out for all of them: it would reach one person in two arms."
+            + f" {self.several:,} customers have several e-mails or phones and get none of these: their consent may be "
+            "for another." * bool(self.several)
         )
 
 
@@ -108,7 +114,8 @@ def read(book: pd.DataFrame) -> Book:
         rows.append((name, int(there), int(there - table[name].notna().sum()), int(shared.sum())))
         table[name] = table[name].mask(shared)
     counts = pd.DataFrame(rows, columns=["entry", "given", "unusable", "shared"])
-    return Book(table, counts.assign(usable=counts["given"] - counts["unusable"] - counts["shared"]))
+    several = int(given[["email", "phone"]].eq(SEVERAL).any(axis=1).sum())
+    return Book(table, counts.assign(usable=counts["given"] - counts["unusable"] - counts["shared"]), several)
 
 
 def trimmed(text: str) -> str:

@@ -74,7 +74,11 @@ def _in_one_currency(both: ibis.Table, columns: list[Column], formats: Formats, 
         both = both.left_join(stated, both.typed_currency == stated.foreign)
         both = both.mutate(exchange=both.exchange.coalesce(both.stated)).drop("foreign", "stated")
     money = [column.name for column in columns if column.kind == "money"]
-    return both.mutate(**{f"typed_{name}": both[f"typed_{name}"] * both.exchange for name in money})
+    worth = {f"typed_{name}": both[f"typed_{name}"] * both.exchange for name in money}
+    # what no ledger holds would stop the exact sums
+    return both.mutate(
+        **{name: (value.abs() < audit_values.LARGEST).ifelse(value, None) for name, value in worth.items()}
+    )
 
 
 def _currency_rules(both: ibis.Table, formats: Formats) -> list[Rule]:

@@ -4,6 +4,7 @@ Nothing that allows two readings is read: ``1,234`` may be a thousand or one and
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,8 @@ EMAIL = r"[^\s@<>(),;:]+@[^\s@<>(),;:]+\.[A-Za-z]{2,}"
 PHONE = r"(\+|\(?\b0)\d[\d ()/.-]{5,}\d|\b\d{3}[ .-]\d{3}[ .-]\d{4}\b|\b\d{9,}\b"
 INTERNATIONAL = r"^\+\d[\d ()/.-]{6,}\d$"
 REMOVED = "[removed]"
+# reading puts the writing that a part states between two of these before a value that does not fit it
+UNFIT = "\x1f"
 FORMULA = "a formula stands as text; export its value"
 _MARKS = " '’\u00a0\u202f"
 _GROUPED = {
@@ -53,6 +56,11 @@ def _as_zone(zone, value):  # type: ignore[no-untyped-def]
 
 @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
 def _in_zone(zone, value):  # type: ignore[no-untyped-def]
+    ...
+
+
+@ibis.udf.scalar.builtin(name="try_strptime", signature=(("string", "string"), "timestamp('UTC')"))
+def _try_instant(value, format):  # type: ignore[no-untyped-def]
     ...
 
 
@@ -112,6 +120,11 @@ def _number(value: Any, decimal: str, currency: str) -> Any:
 
 
 def _local_time(value: Any, formats: Formats) -> Any:
+    zoned = value.type().is_timestamp() and value.type().timezone
+    if zoned or (value.type().is_string() and re.search("%[zZ]", formats.date_format)):
+        # an instant, wherever the source says that its other times are from
+        instant = value if zoned else _try_instant(value.strip(), formats.date_format)
+        return _in_years(_in_zone(formats.time_zone, instant))
     if value.type().is_string() and formats.date_format:
         moment = _try_strptime(value.strip(), formats.date_format)
     else:
@@ -125,6 +138,10 @@ def _local_time(value: Any, formats: Formats) -> Any:
         stated = value.strip().re_search(_OFFSET)
         colon = value.strip().re_replace(_OFFSET, r"\1\3:\4").re_replace(r":$", ":00").re_replace("Z:00$", "Z")
         moment = stated.ifelse(_in_zone(formats.time_zone, colon.try_cast("timestamp('UTC')")), moment)
+    return _in_years(moment)
+
+
+def _in_years(moment: Any) -> Any:
     # the engine reads years that Python cannot: 12025, 2025 BC
     return moment.between(datetime.min, datetime(9999, 12, 31, 23, 59, 59)).ifelse(moment, None)
 
@@ -133,15 +150,22 @@ def masked(value: Any, kind: str) -> str:
     """Show what looks like a date or a short number as it is; of anything else, its first characters and length."""
     if value is None or pd.isna(value):
         return ""
-    text = str(value)
+    text = str(value).rpartition(UNFIT)[2]
     # dates and amounts have few letters and digits; a name or an address in their column has more, and so has a phone
     short = sum(map(str.isdigit, text)) <= 8 or _DATE.match(text)
     plain = kind != "text" and len(text) <= 40 and "@" not in text and sum(map(str.isalpha, text)) <= 3 and short
     return text if plain or len(text) <= 2 else hidden(text)
 
 
+def _as_stated(text: str, formats: Formats, writing: str) -> tuple[str, Formats]:
+    """A value as the file has it, and how its part writes such values."""
+    before, _, own = text.rpartition(UNFIT)
+    return own, replace(formats, **{writing: before.removeprefix(UNFIT)}) if before else formats
+
+
 def mend_number(text: str, formats: Formats) -> str:
     """What to do about a value that is no number, by its form."""
+    text, formats = _as_stated(text, formats, "decimal")
     stated = f"state decimal in the source (it is {formats.decimal!r})"
     other = "," if formats.decimal == "." else "."
     forms = {
@@ -163,6 +187,7 @@ def mend_number(text: str, formats: Formats) -> str:
 
 def mend_date(text: str, formats: Formats) -> str:
     """What to do about a value that is no date, by its form."""
+    text, formats = _as_stated(text, formats, "date_format")
     forms = {
         "^=": FORMULA,
         "^#+$": "the column was too narrow when it was exported; widen it and export again",

@@ -13,6 +13,8 @@ from segmentkit.contracts import TABLES
 
 TOP_CUSTOMER = 0.05
 EQUAL_ROWS = 0.05
+# pasted with an id; the same id without it is another one
+UNSEEN = "[\u00a0\u00ad\u200b-\u200f\u2060\ufeff]"
 Facts = dict[str, Any]
 
 
@@ -186,8 +188,17 @@ def _ids(table: Checked) -> Check:
         .group_by(size=ids.filter(digits).id.length())
         .aggregate(n=ibis._.count(), top=ibis._.id.try_cast("float64").max())
     )
-    counts = ids.aggregate(n=ids.count(), all_digits=digits.sum(), point=ids.id.re_search(r"^\d+\.0$").sum())
-    n, all_digits, point = (int(value or 0) for value in counts.execute().iloc[0])
+    counts = ids.aggregate(
+        n=ids.count(),
+        all_digits=digits.sum(),
+        point=ids.id.re_search(r"^\d+\.0$").sum(),
+        unseen=ids.id.re_search(UNSEEN).sum(),
+    )
+    n, all_digits, point, unseen = (int(value or 0) for value in counts.execute().iloc[0])
+    if unseen:
+        told = f"{unseen:,} of {n:,} customer ids hold a character that nobody sees, such as a blank without width."
+        mend = "take it out: the same customer may stand without it, and would be two"
+        return Check(table.name, "ids", "warn", unseen, told, mend)
     if point:
         told = f"{point:,} of {n:,} customer ids end in .0: a program took them for numbers."
         mend = "export ids as text; in other tables the same customers may stand without .0"

@@ -1,8 +1,8 @@
 """One customer: identifiers of several systems joined into people, each with a keyed pseudonym.
 
 Identifiers that stand in one row belong to one person, and so do those joined through others (connected components).
-A link that would make two own ids of one system one person is never made: it is listed, and the purchases stay with
-the id of their row.
+A link that would make two own ids of one system one person is never made, nor one of two e-mails that only a phone or
+another key joins: it is listed, and the purchases stay with the id of their row.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from ibis.util import gen_name
 
-from segmentkit.analysis.identity_links import CHAIN, CITED, MOST_KEYS, NOBODYS, SHARED, People, join
+from segmentkit.analysis.identity_links import CHAIN, CITED, HOUSEHOLD, MOST_KEYS, NOBODYS, SHARED, People, join
 from segmentkit.analysis.silos import Silos, count
 from segmentkit.contracts import RawTable
 from segmentkit.errors import DataError, PrivacyStop
@@ -32,13 +32,17 @@ WORDS = {
         "several ids of {system} share this {kind}: it links nothing",
         "merge them in {system}, or mend the {kind}",
     ),
+    HOUSEHOLD: (
+        "several e-mails share this {kind}: it links nothing",
+        "mend the {kind}; a household may well share one",
+    ),
     CITED: ("one id of {kind} goes with several ids of {system}: none of them is linked", "keep the right one"),
     NOBODYS: (f"an id with more than {MOST_KEYS} e-mails or phones names nobody", "leave the id of guests empty"),
     CHAIN: (
         "a chain of links joins several ids of {system}: phone links, then all, were cut",
         "merge them in {system}",
     ),
-    UNUSABLE: ("no usable {kind}", "mend the values; the stated normalisation says which are used"),
+    UNUSABLE: ("no usable {kind}", "mend the values, or state `country` where they are national numbers"),
 }
 
 
@@ -67,7 +71,7 @@ class Resolved:
         """Who is found where, what was not joined, and what became of customers of an earlier run."""
         told = [self.silos.sentence]
         if conflicts := int((self.conflicts["what"] != UNUSABLE).sum()):
-            told.append(f"{conflicts:,} conflicts: what would make two ids of one system one person is not linked.")
+            told.append(f"{conflicts:,} conflicts: what would join two ids of one system or two e-mails is not linked.")
         for change, earlier in self.changes.groupby("change")["earlier"]:
             told.append(f"{earlier.nunique():,} customers of the earlier run are {change} now.")
         return " ".join(told)
@@ -83,8 +87,9 @@ def resolve(
 ) -> Resolved:
     """Join identifiers into people and put a pseudonym in their place.
 
-    A key (e-mail, phone) that two own ids of one system share links nothing; nor do two own ids of one system that
-    one id of another goes with. People who would still hold two own ids of one system through a chain lose the links
+    A key (e-mail, phone) that two own ids of one system share links nothing; nor does a phone, browser or other key
+    that goes with two e-mails which no own id joins; nor do two own ids of one system that one id of another goes
+    with. People who would still hold two own ids of one system through a chain lose the links
     that only the earlier run knew, then phone links, then all. A pseudonym is made from the own id in the first
     system, else the next, else e-mail, else phone, else whatever other key names somebody (a browser, a response): of
     those a person may have several, as of addresses. A link once made stays in the crosswalk, and holds until the ids

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 MOST_KEYS = 100
 # links by strength: what only an earlier run knew gives way first, then phones, which households share
 REMEMBERED, PHONE, FIRM = range(3)
-SHARED, CITED, NOBODYS, CHAIN = "shared", "cited", "nobody's", "chain"
+SHARED, CITED, NOBODYS, CHAIN, HOUSEHOLD = "shared", "cited", "nobody's", "chain", "shared by e-mails"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class People:
 
     Attributes:
         person: for each identifier the smallest one of the same person; shape (n,).
-        unsure: keys that several own ids of one system share: they link nothing; shape (n,).
+        unsure: keys that several own ids of one system share, or several e-mails: they link nothing; shape (n,).
         nobodys: own ids that stand for nobody in particular; shape (n,).
         conflicts: ``identifier, system, ids, rows, rule``; identifier and system are numbers.
     """
@@ -53,7 +53,7 @@ class People:
 def join(
     held: Sequence[np.ndarray], rows: Sequence[np.ndarray], kinds: np.ndarray, systems: int, remembered: np.ndarray
 ) -> People:
-    """Join identifiers into people, never two own ids of one system.
+    """Join identifiers into people, never two own ids of one system, nor two e-mails by a key that goes with both.
 
     Args:
         held: for each table the identifiers of its distinct rows, -1 where missing; shape (rows, columns).
@@ -73,6 +73,9 @@ def join(
     at, of, number = at[wrong], of[wrong], number[wrong]
     unsure = _marked(at[kinds[at] >= systems], n)
     refused = np.isin(_sides(links, kinds), at * (kinds.max(initial=0) + 1) + of).any(axis=0)
+    household, emails = _of_several_emails(links, ~refused & ~unsure[links].any(axis=0), kinds, systems)
+    household, emails = household[~unsure[household]], emails[~unsure[household]]
+    unsure[household] = True
     links = links[:, ~refused & ~unsure[links].any(axis=0)]
     strength = np.where((kinds[links] == systems + 1).any(axis=0), PHONE, FIRM)
     again = _remembered(np.where(unsure | nobodys, -1, remembered))
@@ -81,7 +84,8 @@ def join(
     person, chains = _components(np.hstack([links, again]), strength, kinds, systems, weights["first"])
     shared = {"identifier": at, "system": of, "ids": number, "rule": np.where(kinds[at] < systems, CITED, SHARED)}
     nobody = {"identifier": guests, "system": kinds[guests], "ids": 1, "rule": NOBODYS}
-    listed = pd.concat([pd.DataFrame(shared), pd.DataFrame(nobody)]).drop_duplicates(["identifier", "system", "rule"])
+    families = {"identifier": household, "system": systems, "ids": emails, "rule": HOUSEHOLD}
+    listed = pd.concat(map(pd.DataFrame, (shared, nobody, families))).drop_duplicates(["identifier", "system", "rule"])
     listed["rows"] = weights["any"][listed["identifier"]]
     return People(person, unsure, nobodys, pd.concat([listed, chains], ignore_index=True))
 
@@ -107,6 +111,17 @@ def _neighbours(links: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.nd
     sides, number = np.unique(_sides(links, kinds), return_counts=True)
     width = kinds.max(initial=0) + 1
     return sides // width, sides % width, number
+
+
+def _of_several_emails(
+    links: np.ndarray, sound: np.ndarray, kinds: np.ndarray, email: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keys other than e-mail that go with e-mails no own id joins, such as a landline, and with how many of them."""
+    person = _connected(links[:, sound & (kinds[links] <= email).all(axis=0)], len(kinds))
+    mailed = np.isin(person, person[kinds == email])
+    of, key = links[:, (kinds[links[0]] <= email) & (kinds[links[1]] > email) & mailed[links[0]]]
+    keys, number = np.unique(np.unique(np.vstack([key, person[of]]), axis=1)[0], return_counts=True)
+    return keys[number > 1], number[number > 1]
 
 
 def _remembered(earlier: np.ndarray) -> np.ndarray:

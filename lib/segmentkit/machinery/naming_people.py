@@ -96,7 +96,9 @@ def person_in(folder: Path, request: Request, buried: list[set[str]]) -> tuple[P
 
 def _key(folder: Path, mark: str, request: Request) -> bytes | None:
     secret = find_key(mark) if mark else None
-    if mark and not secret and request.kind != CUSTOMER:
+    # a run that stopped for want of its key holds nobody
+    held = any((folder / "tables").glob("*.parquet"))
+    if mark and not secret and held and request.kind != CUSTOMER:
         raise PrivacyStop(
             f"privacy key {mark} of run {run_name(folder)} is not here; without it nobody can be found in that run by "
             "e-mail, phone or own id; restore its file beside the key in use, or give the customer_id (c and 20 "

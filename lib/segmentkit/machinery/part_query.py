@@ -12,7 +12,19 @@ from segmentkit.machinery import ready_maps
 from segmentkit.machinery.sources import Part
 
 NUMBERS = {"money", "number", "numeric"}
+# what stands around a number's digits: blanks, marks of thousands, the sign of a currency
+_BLANKS, _SIGN = "[ \u00a0\u202f]*", r"([A-Z]{1,3}|[A-Z]{0,2}\p{Sc}|zł)?"
+_COMMA = (
+    rf"[+-]?{_BLANKS}{_SIGN}{_BLANKS}[+-]?(\d*|\d{{1,3}}([. ''’\x{{a0}}\x{{202f}}]\d{{3}})+)(,\d+)?{_BLANKS}{_SIGN}"
+)
+_OFFSET = r":\d\d(\.\d+)?\s*([+-]\d\d|Z)(:?\d\d)?$"
+# rows of one file that several parts read are told apart by their copy
+_COPIES = 1_000_000
 SqlColumn = str | Mapping[str, str]
+
+
+class NotInFile(DataError):
+    """A file of a known format lacks a column that one shared table needs."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ def select(
         place: of the part in the source, by which rows of one customer are joined.
 
     Raises:
+        NotInFile: the file of a known format lacks what this table needs.
         DataError: the file lacks a column.
     """
     own = [column for column in schema if column != "row_number"]
@@ -59,15 +72,17 @@ def select(
         for column, value in wanted.items()
     ]
     beside = _beside(part, file, system)
-    if formats is not None:
+    if formats is not None or part.rows:
         # SQL may make several rows of one row of the file
-        beside.append("row_number() OVER (PARTITION BY row_number) AS copy" if part.rows else "1 AS copy")
+        copy = "row_number() OVER (PARTITION BY row_number)" if part.rows else "1"
+        beside.append(f"{place * _COPIES} + {copy} AS copy")
     if name == "customers":
         given = f"{wanted['customer_id']} IS NOT NULL" if "customer_id" in wanted else "false"
         beside += [f"{place} AS part", f"({given}) AS own_id"]
+    rows = re.sub(r"AS_TIME\((\w+)\)", lambda found: _moment(found[1], formats or Formats()), part.rows)
     query = (
         f'WITH file AS (SELECT {_whole(part, file, known, schema)} FROM "{base}"), '
-        f"rows_of AS ({part.rows or 'SELECT * FROM file'}) "
+        f"rows_of AS ({rows or 'SELECT * FROM file'}) "
         f"SELECT row_number, {', '.join([*beside, *columns])} FROM rows_of"
     )
     taken = " ".join([part.rows, *wanted.values(), *part.leave_out.values(), part.returns])
@@ -127,9 +142,10 @@ def _wanted(name: str, part: Part, file: str, own: list[str], known: Mapping[str
         text = _sql(file, there, column, value)
         taken = {header for header in headers if _occurs(header, text)}
         if taken and not taken & set(known):
-            if column in required and not (column == "customer_id" and part.keys):
-                raise DataError(f"{file} has none of {', '.join(sorted(taken))}, from which {column} is taken")
-            continue
+            if column not in required or (column == "customer_id" and part.keys):
+                continue
+            if not re.search(r"(?i)coalesce\([^()]*, *'[^']*'\)", text):
+                raise NotInFile(f"{file} has none of {', '.join(sorted(taken))}, from which {column} is taken")
         wanted[column] = text
     return wanted
 
@@ -160,21 +176,41 @@ def _beside(part: Part, file: str, system: str) -> list[str]:
 def _standard(value: str, kind: str, formats: Formats) -> str:
     """A value in one writing: times as ISO text in the business's zone, numbers with a dot.
 
-    What does not fit the stated writing gets a question mark in front, so that no other writing is read into it.
+    What the file does not hold as text needs no reading. A text that does not fit the stated writing gets that writing
+    in front, between two unit separators: no other writing is read into it, and its mend can name the stated one.
     """
-    text = f"trim(CAST({value} AS VARCHAR))"
+    text, typed = f"trim(CAST({value} AS VARCHAR))", f"typeof({value}) <> 'VARCHAR'"
     if kind in NUMBERS and formats.decimal == ",":
-        fits = f"regexp_full_match({text}, '[+-]?(\\d*|\\d{{1,3}}(\\.\\d{{3}})+)(,\\d+)?')"
-        return f"CASE WHEN {fits} THEN replace(replace({text}, '.', ''), ',', '.') ELSE '?' || {text} END"
+        fits = f"regexp_full_match({text}, '{_COMMA}')"
+        plain = f"replace(replace({text}, '.', ''), ',', '.')"
+        return f"CASE WHEN {typed} THEN {text} WHEN {fits} THEN {plain} ELSE {_marked(',', text)} END"
     if kind != "time" or not (formats.date_format or formats.timestamps_in != "local"):
         return text
-    parsed = f"try_cast({text} AS TIMESTAMP)"
-    if formats.date_format:
-        parsed = f"try_strptime({text}, {_text(formats.date_format)})"
-    if formats.timestamps_in not in ("local", formats.time_zone):
-        parsed = f"timezone({_text(formats.time_zone)}, timezone({_text(formats.timestamps_in)}, {parsed}))"
-    written = f"strftime({parsed}, '%Y-%m-%d %H:%M:%S.%f')"
-    return f"CASE WHEN {text} = '' THEN NULL ELSE coalesce({written}, '?' || {text}) END"
+    written = f"strftime({_moment(value, formats)}, '%Y-%m-%d %H:%M:%S.%f')"
+    # a time with its own offset says more than the source
+    stays = f"regexp_matches({text}, '{_OFFSET}')" + (f" AND {typed}" if formats.date_format else "")
+    marked = _marked(formats.date_format, text)
+    return f"CASE WHEN {text} = '' THEN NULL WHEN {stays} THEN {text} ELSE coalesce({written}, {marked}) END"
+
+
+def _moment(value: str, formats: Formats) -> str:
+    """A time as the engine's timestamp in the business's zone; missing where it cannot be read."""
+    text = f"trim(CAST({value} AS VARCHAR))"
+    here, there = _text(formats.time_zone), _text(formats.timestamps_in)
+    local = (
+        "{}" if formats.timestamps_in in ("local", formats.time_zone) else f"timezone({here}, timezone({there}, {{}}))"
+    )
+    moment = local.format(f"try_cast({text} AS TIMESTAMP)")
+    if not formats.date_format:
+        return moment
+    # with an offset in its format, a text is an instant
+    stated = f"timezone({here}, {{}})" if re.search("%[zZ]", formats.date_format) else local
+    parsed = stated.format(f"try_strptime({text}, {_text(formats.date_format)})")
+    return f"CASE WHEN typeof({value}) = 'VARCHAR' THEN {parsed} ELSE {moment} END"
+
+
+def _marked(writing: str, text: str) -> str:
+    return f"chr(31) || {_text(writing)} || chr(31) || {text}"
 
 
 def _name(column: str) -> str:

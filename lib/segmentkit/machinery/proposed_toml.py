@@ -61,6 +61,17 @@ def with_keys(looked: list[Looked]) -> bool:
     return direct or len(keyed) > 1 or any("keys" in table for one in maps for table in one.tables.values())
 
 
+def dated(looked: list[Looked]) -> bool:
+    """Whether purchases, contacts or last orders will tell the day that the files were made, or nobody is in them."""
+    maps = [ready_maps.load(one.format) for one in looked if one.format]
+    tables = {table for map_ in maps for table in map_.whole_tables()}
+    tables |= {table for one in looked for table, _ in one.sections()}
+    told = {key for map_ in maps for key in map_.tables.get("customers", {})}
+    told |= {line.key for one in looked for _, lines in one.sections() for line in lines}
+    nobody = not tables & {"customers", "survey"}
+    return nobody or bool(tables & {"transactions", "contacts"}) or "last_ordered_at" in told
+
+
 def toml(looked: list[Looked], facts: list[Any], addresses: bool) -> str:
     """The text of a source: what is to be looked over is a line, why stands behind it."""
     keyed = with_keys(looked)
@@ -238,5 +249,5 @@ def closing(out: Path, looked: list[Looked], text: str) -> str:
     if found := questions(text):
         lines += ["Open, and nobody but you can say; replace each question mark:", *(f"  {one}" for one in found)]
     else:
-        lines += [f"Next: python -m segmentkit run --run first-look -p source={out} --quick"]
+        lines += [f'Next: python -m segmentkit run --run first-look -p "source={out}" --quick']
     return "\n".join(lines)

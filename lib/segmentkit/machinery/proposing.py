@@ -1,6 +1,7 @@
 """``segmentkit source new``: look at files, say what their columns mean and why, ask what is open, write the TOML."""
 
 import argparse
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from segmentkit.machinery import ready_maps
 from segmentkit.machinery.files import write_text
 from segmentkit.machinery.opening import open_files
 from segmentkit.machinery.privacy_key import fingerprint_here
-from segmentkit.machinery.proposed_toml import OPEN, Fact, Looked, closing, questions, shown, toml, with_keys
+from segmentkit.machinery.proposed_toml import OPEN, Fact, Looked, closing, dated, questions, shown, toml, with_keys
 
 SAMPLE_ROWS, BLOCK = 3000, 50
 FACTS = {
@@ -23,6 +24,7 @@ FACTS = {
     "time_zone": ("time-zone", "Europe/Berlin, America/New_York ...: whose days and hours these are"),
     "identifiers": ("identifiers", "pseudonymous or direct"),
     "analysis_basis": ("basis", "why these customers may be analysed, e.g. legitimate interest, contract, consent"),
+    "extracted_on": ("extracted-on", "day of the export, YYYY-MM-DD: no table here tells the last day"),
     "key": ("key", "the fingerprint that `python -m segmentkit key show` prints; `key new` makes a key"),
 }
 STATED = "as you stated"
@@ -103,7 +105,7 @@ def propose_source(order: SourceOrder, guess: Guess, ask: Ask | None = None) -> 
         0, or 2 where questions are open.
 
     Raises:
-        ParameterError: the TOML exists.
+        ParameterError: the TOML exists, or its folder cannot be written to.
         DataError: a file cannot be opened.
     """
     from segmentkit.machinery.runs import connect
@@ -111,6 +113,8 @@ def propose_source(order: SourceOrder, guess: Guess, ask: Ask | None = None) -> 
     out = Path(order.out or Path(order.files[0]).resolve().parent / "my_source.toml").resolve()
     if out.exists():
         raise ParameterError(f"{out} exists; it is never overwritten; state another with --out, or move it away")
+    if not os.access(out.parent, os.W_OK):
+        raise ParameterError(f"{out} cannot be written; state a file in a folder of your own with --out")
     connection = connect()
     looked = [_settle(_look(connection, file, out.parent, order, guess), order, guess, ask) for file in order.files]
     looked = [_settle_system(one, looked, order, ask) for one in looked] if with_keys(looked) else looked
@@ -140,6 +144,7 @@ def _words() -> dict[str, Any]:
 def _look(connection: Any, file: str, folder: Path, order: SourceOrder, guess: Guess) -> Looked:
     path = Path(file).resolve()
     name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+    name = file if file.startswith(("postgresql:", "postgres:")) else name
     table, format_, reading = _opened(connection, path, order.stated.get("encoding", ""))
     sample = _sample(table)
     return Looked(name, format_, reading, sample, guess(sample, _words(), order.stated))
@@ -290,7 +295,9 @@ def _facts(looked: list[Looked], order: SourceOrder) -> list[Any]:
             found = sorted(found, key=lambda line: line.value != "direct") or [
                 Fact(key, "pseudonymous", "no ids of customers")
             ]
-        if key == "key" and not with_keys(looked):
+        if (key == "key" and not with_keys(looked)) or (
+            key == "extracted_on" and key not in order.stated and dated(looked)
+        ):
             continue
         values = {str(line.value) for line in found}
         if key == "key" and (here := fingerprint_here()):

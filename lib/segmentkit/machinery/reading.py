@@ -12,7 +12,7 @@ import pandas as pd
 
 from segmentkit.contracts import ADDRESSES, FileRead, Formats, RawTable
 from segmentkit.errors import DataError
-from segmentkit.machinery import part_query
+from segmentkit.machinery import part_query, ready_maps
 from segmentkit.machinery.files import sha256
 from segmentkit.machinery.opened import first_line, named
 from segmentkit.machinery.opening import Opened, open_files
@@ -25,11 +25,26 @@ _VIEWS = itertools.count(1)
 def read_source(source: Source, connection: Any) -> dict[str, RawTable]:
     """Open every table of a source; files are read by the engine, not into memory.
 
+    A file of a known format may lack what one of its tables needs: then the file's note says so, and others are read.
+
     Raises:
         DataError: a file or a mapped column is missing, or a table has no rows.
     """
     open_once = cache(lambda path, options: open_files(connection, path, source.folder, dict(options)))
-    return {name: _read_table(source, name, parts, connection, open_once) for name, parts in source.tables.items()}
+    read: dict[str, RawTable] = {}
+    lacking: dict[str, list[part_query.NotInFile]] = {}
+    for name, parts in source.tables.items():
+        if table := _read_table(source, name, parts, connection, open_once, lacking):
+            read[name] = table
+    if alone := set(lacking) - {file.file for table in read.values() for file in table.files}:
+        raise DataError(str(lacking[min(alone)][0]))
+    return {
+        name: replace(table, files=tuple(_noted(file, lacking) for file in table.files)) for name, table in read.items()
+    }
+
+
+def _noted(read: FileRead, lacking: Mapping[str, list[part_query.NotInFile]]) -> FileRead:
+    return replace(read, notes=(*read.notes, *map(str, lacking.get(read.file, ()))))
 
 
 def read_addresses(source: Source, connection: Any) -> pd.DataFrame:
@@ -45,7 +60,9 @@ def read_addresses(source: Source, connection: Any) -> pd.DataFrame:
     if not source.addresses:
         return nothing
     open_once = cache(lambda path, options: open_files(connection, path, source.folder, dict(options)))
-    raw = _read_table(source, ADDRESSES.name, source.addresses, connection, open_once)
+    raw = _read_table(source, ADDRESSES.name, source.addresses, connection, open_once, {})
+    if raw is None:
+        return nothing
     book = raw.table.execute()
     troubles = [("cannot be read", raw.unreadable)]
     if not source.needs_key:
@@ -63,8 +80,13 @@ def read_addresses(source: Source, connection: Any) -> pd.DataFrame:
 
 
 def _read_table(
-    source: Source, name: str, parts: tuple[Part, ...], connection: Any, open_once: Callable[..., list[Opened]]
-) -> RawTable:
+    source: Source,
+    name: str,
+    parts: tuple[Part, ...],
+    connection: Any,
+    open_once: Callable[..., list[Opened]],
+    lacking: dict[str, list[part_query.NotInFile]],
+) -> RawTable | None:
     # where parts differ in how they write numbers and times, each is brought to one writing as it is read
     alike = len(parts) == 1 and not parts[0].format
     views, unreadable, files, there, taken = [], [], [], set(), list[Any]()
@@ -77,11 +99,20 @@ def _read_table(
                     "leave one out, or its rows would count twice"
                 )
             taken.append(once)
-            view, read = _mapped(source, name, part, opened, connection, alike, place)
+            try:
+                view, read = _mapped(source, name, part, opened, connection, alike, place)
+            except part_query.NotInFile as error:
+                if {*part.columns} - {*ready_maps.load(part.format).tables[name]}:
+                    # the source says more of this table than its format does: it counts on it
+                    raise DataError(str(error)) from None
+                lacking.setdefault(opened.file, []).append(error)
+                continue
             views.append(view)
             files.append(read)
             there |= set(connection.table(view).columns)
             unreadable.append(opened.unreadable.assign(file=opened.file))
+    if not views:
+        return None
     failed = pd.concat(unreadable, ignore_index=True)[["file", "row_number", "rule", "column", "value", "mend"]]
     if not any(read.rows for read in files):
         _stop_without_rows(", ".join(read.file for read in files), failed)
@@ -147,6 +178,7 @@ def _mapped(
 def _evaluate(connection: Any, view: str, part: Part) -> None:
     """Every expression over every row: one that fits the columns may still fail at a value, far from here."""
     columns = [name for name, value in part.columns.items() if not isinstance(value, str)]
+    columns += [f"key_{kind}" for kind, value in part.keys.items() if not isinstance(value, str)]
     columns += ["left_out"] * bool(part.leave_out) + ["is_return"] * bool(part.returns)
     there = set(connection.table(view).columns)
     if counts := ", ".join(f"count({named(name)})" for name in columns if name in there):

@@ -20,6 +20,7 @@ from segmentkit.machinery.earlier import Earlier
 from segmentkit.machinery.files import read_json, replacing, sha256, write_json
 from segmentkit.machinery.forgetting import tombstones
 from segmentkit.machinery.manifest import Manifest, now
+from segmentkit.machinery.opened import quoted, scratch_file
 from segmentkit.machinery.paths import notebook_path, outputs_folder
 from segmentkit.machinery.privacy_key import load_key
 from segmentkit.machinery.reading import read_addresses, read_source
@@ -316,6 +317,8 @@ def connect() -> Any:
     """A DuckDB connection in memory, with capped memory, one thread a worker, and no access to the network."""
     connection = ibis.duckdb.connect(threads=worker_count(), memory_limit=duckdb_memory_limit())
     connection.raw_sql("SET autoinstall_known_extensions = false")
+    # what does not fit into memory is written in clear: to a folder of this user's own, gone at exit
+    connection.raw_sql(f"SET temp_directory = {quoted(scratch_file('').as_posix())}")
     return connection
 
 

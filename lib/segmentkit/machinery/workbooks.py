@@ -78,6 +78,9 @@ def _read(connection: Any, path: Path, file: str, sheet: Any, options: Mapping[s
     header = _header(file, top, below, options)
     found = _Found()
     data = _data(chain(below, rows), header, top[-1][0], options.get("footer", False), found)
+    if options.get("decimal") == ",":
+        # a cell that is a number, in the writing of those that are text
+        data = ([(as_text(v) or "").replace(".", ",") if isinstance(v, float) else v for v in row] for row in data)
     table = keep_rows(connection, header.names, data)
     notes = [f"sheet {sheet.title!r}"]
     notes += ["merged cells: only the first of each holds its value"] * merged
