@@ -168,7 +168,9 @@ def test_a_finance_reader_finds_every_figure_with_its_source(shop_run: Path) -> 
     assert bridge["read from the source"] == pytest.approx(
         bridge["in the segments"]
         + sum(
-            amount for step, amount in bridge.items() if step.startswith(("set aside", "forgotten", "outside", "customers without"))
+            amount
+            for step, amount in bridge.items()
+            if step.startswith(("set aside", "forgotten", "outside", "customers without"))
         ),
         abs=0.005,
     )

@@ -119,7 +119,7 @@ TABLES: dict[str, TableContract] = {
             "line_id:text product_id:text category:text quantity:number discount:money coupon_amount:money "
             "margin:money channel:text own_brand:flag currency:text",
             key="line_id",
-            enables="everything: features, segments, value",
+            enables="value, campaigns, budget, activation and what changes from month to month",
         ),
         _table(
             "customers",

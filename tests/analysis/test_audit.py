@@ -255,7 +255,7 @@ def test_a_repeated_line_is_kept_once_the_first(audit_text) -> None:
     checked = audit_text(as_csv(rows), 'line_id = "line"\n')
     assert rules_of(checked) == {3: "line_id appears more than once"}
     assert checked.kept.execute()["amount"].to_list() == [1.0, 2.0]
-    assert checked.quarantined["mend"].to_list() == ["nothing to do: of the lines with this id the first of the last file was kept"]
+    assert checked.quarantined["mend"].str.contains("the first of the last file was kept").all()
     assert (checked.money_read, checked.money_kept) == (6.0, 3.0)
 
 
@@ -626,7 +626,9 @@ def test_addresses_and_numbers_are_removed_from_answers_in_own_words() -> None:
 
 
 def test_addresses_in_any_column_that_is_kept_stop_the_audit() -> None:
-    with pytest.raises(PrivacyStop, match="table transactions: category holds e-mail addresses or phone numbers == 2 rows") as caught:
+    with pytest.raises(
+        PrivacyStop, match="table transactions: category holds e-mail addresses or phone numbers == 2 rows"
+    ) as caught:
         check_lines({"category": "jane@example.com"}, {"category": "to: joe@example.com"}, {"category": "@home"})
     assert "take the column out" in str(caught.value)
     assert "joe" not in str(caught.value)
@@ -671,8 +673,8 @@ def test_the_bridge_begins_at_the_ledger_and_names_every_reason() -> None:
     bridge = audit_report.money_bridge(checked, control_total=40.0)
     assert bridge["step"].to_list() == [
         "in the files", "left out: test order", "left out: voided", "ledger control total", "not in the files",
-        "read from the source", "set aside: no customer", "set aside: amount not readable", "set aside for another reason", "forgotten",
-        "analysed",
+        "read from the source", "set aside: no customer", "set aside: amount not readable",
+        "set aside for another reason", "forgotten", "analysed",
     ]  # fmt: skip
     assert adds_up(bridge)
     assert bridge["amount"].to_list()[:6] == [25.34, 5.0, 0.34, 40.0, 20.0, 20.0]

@@ -585,3 +585,10 @@ def test_a_table_that_the_file_cannot_fill_is_noted_and_the_others_are_read(read
     sent = "campaign_id,customer_id,sent_at,delivered,opened,clicked\nc1,k1,2025-05-01,1,1,0\n"
     with pytest.raises(DataError, match="has none of channel, from which channel is taken"):
         read(FACTS + '[files]\n"sent.csv" = "campaign_results"\n', sent=sent)
+
+
+def test_two_shops_that_number_alike_keep_their_orders_apart(read) -> None:
+    shops = "".join(COLUMNS.replace("[transactions]", "[[transactions]]").replace("lines", name) for name in "ab")
+    shops = shops.replace('path = "b.csv"', 'path = "b.csv"\nsystem = "second"')
+    raw = read(FACTS + shops, a=HEADER + ROW, b=HEADER + ROW)["transactions"]
+    assert sorted(raw.table.execute()["order_id"]) == ["A", "second:A"]

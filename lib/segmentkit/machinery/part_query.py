@@ -45,6 +45,7 @@ def select(
     formats: Formats | None,
     system: str,
     place: int,
+    numbered_alike: str = "",
 ) -> Selected:
     """The rows of one file for one shared table.
 
@@ -65,6 +66,8 @@ def select(
     own = [column for column in schema if column != "row_number"]
     known = _known(part, file, own)
     wanted = _wanted(name, part, file, own, known)
+    for column in {"order_id", "line_id"} & set(wanted) if numbered_alike else ():
+        wanted[column] = f"{_text(numbered_alike + ':')} || trim(CAST({wanted[column]} AS VARCHAR))"
     kinds = {column.name: column.kind for column in (ADDRESSES if name == ADDRESSES.name else TABLES[name]).columns}
     kinds |= {item.name: item.kind for item in part.items}
     columns = [

@@ -194,8 +194,13 @@ def literal(value: Any) -> str:
 
 
 def shown(one: Looked) -> str:
-    """The proposal for one file as a short table, and ten rows masked."""
-    what = f"ready map {one.format}" if one.format else f"table {one.proposal.table or 'none that fits'}"
+    """The proposal for one file as a short table, and ten rows masked; of a known format its name says all."""
+    if one.format:
+        known = ready_maps.load(one.format)
+        return (
+            f"\n{one.name}: {known.title}, read by its ready map; fills {', '.join(known.whole_tables()) or 'survey'}."
+        )
+    what = f"table {one.proposal.table or 'none that fits'}"
     rows = [(m.header, _meaning(m), m.sure, m.reason) for m in one.proposal.meanings]
     table = pd.DataFrame(rows, columns=["column", "meaning", "how sure", "why"]).map(_short)
     text = [

@@ -160,6 +160,7 @@ def _mapped(
         None if as_it_is else source.formats(part),
         part.system if source.needs_key else "",
         place,
+        part.system if name == "transactions" and part.system != source.tables[name][0].system else "",
     )
     try:
         view = _view(connection, selected.query, "TABLE" if part.rows else "VIEW")

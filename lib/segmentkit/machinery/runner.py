@@ -151,7 +151,7 @@ def _leave_out(folder: Path, stage: str, lacking: list[str], progress: Progress)
     """Mark a stage that the source's tables do not allow, and take away what an earlier source left of it."""
     message = (
         f"it needs the table {' and '.join(lacking)}, which the source does not give; with such a file it would be "
-        "possible: python -m segmentkit source new FILE proposes the lines to add"
+        "possible: add it to the source, or python -m segmentkit source new with all files again and another --out"
     )
     Manifest(folder).reset_stage(stage, status=NOT_POSSIBLE, ended=now(), lacking=lacking, message=message)
     (folder / "notebooks" / notebook_path(stage).name).unlink(missing_ok=True)

@@ -54,6 +54,9 @@ def check_facts(path: Path, facts: Mapping[str, str]) -> None:
     for key, meaning in REQUIRED.items():
         if not facts.get(key, "").strip():
             raise ParameterError(f"{path}: {key} is not stated; add {key} = ... ({meaning})")
+    for key in ("name", "note", "analysis_basis"):
+        if re.search(r"\S@\S+\.\w", facts.get(key, "")):
+            raise ParameterError(f"{path}: {key} holds an e-mail address; it would stand in every report; take it out")
     if facts["identifiers"] not in {"pseudonymous", "direct"}:
         raise ParameterError(f"{path}: identifiers == {facts['identifiers']!r}; it must be {REQUIRED['identifiers']}")
     if facts.get("extracted_on"):
@@ -123,6 +126,9 @@ def check_section(path: Path, table: str, section: Mapping[str, Any], facts: Map
     missing = [name for name in contract.required if name not in told]
     if missing:
         raise ParameterError(f"{where} does not say which column is {missing[0]}; add {missing[0]} = ...")
+    has_dots = re.search(r"\.(jsonl?|ndjson|sqlite3?)(\.|::|$)|^postgresql:", section["path"])
+    if section.get("decimal") == "," and has_dots:
+        raise ParameterError(f"{where} decimal == ','; numbers of JSON and databases have a dot; take decimal out")
     if section.get("timestamps_in", "local") != "local":
         _check_zone(path, section["timestamps_in"])
     items = section.get("items", {})
