@@ -45,7 +45,7 @@ def test_stages_that_need_purchases_are_not_possible_and_that_is_no_error(folder
     assert Manifest(folder).read()["status"] == "ok"
     told = capsys.readouterr().out
     assert f"not possible: {', '.join(LATER)}; it needs the table transactions" in told
-    assert "source new FILE" in told
+    assert "source new with all files again" in told
     assert (folder / "report" / "index.html").is_file()
 
 
