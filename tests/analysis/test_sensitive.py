@@ -2,7 +2,7 @@
 
 import pytest
 
-from segmentkit.analysis.sensitive import group_of, refused
+from segmentkit.analysis.sensitive import group_of, refused, stop_at_columns
 from segmentkit.errors import ParameterError, PrivacyStop
 
 CAUGHT = {
@@ -90,3 +90,11 @@ def test_the_stop_says_why_and_how_to_allow() -> None:
         found.stop_at(["Bread", "FEMININE HYGIENE"])
     assert "intimate hygiene" in str(stopped.value)
     assert "allowed_sensitive = ['FEMININE HYGIENE: your lawful basis and reason']" in str(stopped.value)
+
+
+def test_a_sensitive_column_about_customers_stops_unless_its_reason_is_stated() -> None:
+    with pytest.raises(PrivacyStop, match=r"column == 'religion', a special category"):
+        stop_at_columns(["age_band", "religion"], {})
+    told = stop_at_columns(["age_band", "religion"], {"religion": "parish magazine, members consented"})
+    assert told.endswith("is read because: parish magazine, members consented.")
+    assert stop_at_columns(["age_band"], {}).startswith("No column about customers")

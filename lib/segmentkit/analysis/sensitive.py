@@ -7,7 +7,7 @@ health). The table is wider than the law, and it is neither complete nor legal a
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -150,6 +150,26 @@ def refused(names: Iterable[str], allowed: Sequence[str] = (), also: Sequence[st
     kept = {name: why for name, why in sensitive.items() if name not in reasons}
     switched = {name: reasons[name] for name in sensitive if name in reasons}
     return Refused(kept, switched, tuple(name for name in names if name not in kept))
+
+
+def stop_at_columns(names: Iterable[str], allowed: Mapping[str, str]) -> str:
+    """Stop at columns about customers that say too much, unless the source states a reason; what was allowed, in words.
+
+    Args:
+        names: of attributes and items of a survey.
+        allowed: name and reason.
+
+    Raises:
+        PrivacyStop: a column is sensitive, and no reason is stated.
+    """
+    found = {name: why for name in names if (why := group_of(name))}
+    for name in found.keys() - allowed.keys():
+        raise PrivacyStop(
+            f"column == {name!r}, a special category ({found[name]}); leave it out of the source, or state your lawful "
+            f'basis there: {name} = {{ basis = "demographic", allowed = "..." }} (an item: kind in place of basis)'
+        )
+    said = [f"{name} ({found[name]}) is read because: {allowed[name]}." for name in found]
+    return " ".join(said) or "No column about customers is of a special category by its name."
 
 
 def group_of(name: str) -> str:

@@ -151,7 +151,7 @@ def _check_shapes(where: str, section: Mapping[str, Any], columns: Mapping[str, 
         "attributes": (
             isinstance(section.get("attributes", {}), dict)
             and all(
-                isinstance(one, str) or {"basis"} <= set(one) <= {"basis", "column"}
+                isinstance(one, str) or {"basis"} <= set(one) <= {"basis", "column", "allowed"}
                 for one in section.get("attributes", {}).values()
                 if isinstance(one, str | dict)
             ),
@@ -208,7 +208,7 @@ def read_item(where: str, name: str, value: Any) -> tuple[Column, str]:
         ParameterError: the kind is unknown, or levels are stated wrongly.
     """
     stated = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(stated, dict) or not {"kind"} <= set(stated) <= {"kind", "levels", "column"}:
+    if not isinstance(stated, dict) or not {"kind"} <= set(stated) <= {"kind", "levels", "column", "allowed"}:
         raise ParameterError(
             f'{where} == {value!r}; write {name} = "ordinal", or {{ kind = "ordinal", levels = [...] }}'
         )

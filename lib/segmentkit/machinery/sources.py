@@ -45,6 +45,7 @@ class Part:
         leave_out: reason, and the SQL condition of the rows that are no data.
         returns: the SQL condition of the rows that are money back.
         rows: SQL over ``file`` that turns the file into the rows of this table; empty takes them as they are.
+        allowed: sensitive attributes and items that are read all the same, and why.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Part:
     leave_out: dict[str, str] = field(default_factory=dict)
     returns: str = ""
     rows: str = ""
+    allowed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Part":
@@ -119,6 +121,11 @@ class Source:
         """Questions of the survey, in the order of the source."""
         found = {item.name: item for part in self.tables.get("survey", ()) for item in part.items}
         return tuple(found.values())
+
+    @property
+    def allowed(self) -> dict[str, str]:
+        """Sensitive attributes and items that are read all the same, and the reason that the source states."""
+        return {name: why for part in self.parts() for name, why in part.allowed.items()}
 
     @property
     def control_total(self) -> float | None:
@@ -276,5 +283,11 @@ def _part(path: Path, table: str, section: Any, facts: Mapping[str, str]) -> Par
         items=tuple(items),
         format=section.get("format", ""),
         system=section.get("system") or OWN,
+        allowed={
+            name: str(stated["allowed"])
+            for kind in ("attributes", "items")
+            for name, stated in section.get(kind, {}).items()
+            if isinstance(stated, dict) and str(stated.get("allowed", "")).strip()
+        },
         **{key: section[key] for key in ("keys", "leave_out", "returns", "rows") if key in section},
     )
