@@ -261,7 +261,7 @@ INPUTS = [
     Bad(
         "source: paths",
         "a path out of the folder",
-        facts() + orders(path="../../../../etc/passwd"),
+        facts() + orders(path="../" * 12 + "etc/passwd"),
         {},
         DATA,
         ("passwd", "check `path`" if os.name == "nt" else "save it as one of these"),

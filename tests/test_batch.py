@@ -268,6 +268,8 @@ def test_cores_and_memory_are_shared_out(markets: Path, outputs: Path, monkeypat
     monkeypatch.setattr(batch, "worker_count", lambda: 8)
     crew = batch._Crew(outputs / "crew", order(markets, jobs=4), 8)
     assert crew.environment["SEGMENTKIT_WORKERS"] == "2"
+    # a machine with memory to spare gives every market as much as the engine takes
+    monkeypatch.setattr(threads, "ENGINE_MEGABYTES", 2**20)
     alone = threads.duckdb_memory_limit()
     for name, value in crew.environment.items():
         monkeypatch.setenv(name, value)

@@ -18,7 +18,15 @@ from segmentkit.machinery.series import written_tables
 TRUTH = project_root() / "data" / "sample"
 # small tables that the sample shop does not have: its purchases carry their own margin, in one currency
 # five categories are too few for tastes, and nearly everybody has bought each of them, so nobody is scored
-SWITCHED_OFF = {"margins", "exchange_rates", "taste_groups", "customer_tastes", "likely_buyers"}
+SWITCHED_OFF = {
+    "channel_results",
+    "crosswalk",
+    "margins",
+    "exchange_rates",
+    "taste_groups",
+    "customer_tastes",
+    "likely_buyers",
+}
 
 
 def metrics(run: Path) -> dict[str, dict]:

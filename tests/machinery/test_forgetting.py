@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from segmentkit.errors import ParameterError, PrivacyStop
-from segmentkit.machinery import erasing, exports, forgetting, privacy_key
+from segmentkit.machinery import data_commands, erasing, exports, privacy_key
 from segmentkit.machinery.files import read_json, sha256, write_json
 from segmentkit.machinery.forgetting import tombstones
 from segmentkit.machinery.manifest import Manifest
@@ -109,7 +109,7 @@ def make_run(outputs: Path, name: str, *, direct: bool = True, key: str = "shop"
 
 def forget(*words: str) -> int:
     parser = ArgumentParser()
-    forgetting.add_parser(parser.add_subparsers())
+    data_commands.forget_parser(parser.add_subparsers())
     options = parser.parse_args(["forget", *words])
     return int(options.command(options))
 

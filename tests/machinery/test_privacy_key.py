@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segmentkit.errors import ParameterError, PrivacyStop
-from segmentkit.machinery import privacy_key
+from segmentkit.machinery import data_commands, privacy_key
 from segmentkit.machinery.paths import project_root
 from segmentkit.pseudonyms import fingerprint
 
@@ -21,7 +21,7 @@ def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def key(*words: str) -> int:
     parser = ArgumentParser()
-    privacy_key.add_parser(parser.add_subparsers())
+    data_commands.key_parser(parser.add_subparsers())
     options = parser.parse_args(["key", *words])
     return int(options.command(options))
 

@@ -15,7 +15,7 @@ from segmentkit.analysis.audit import check_tables
 from segmentkit.analysis.column_guess import read_columns
 from segmentkit.analysis.column_lines import propose
 from segmentkit.errors import ParameterError
-from segmentkit.machinery import proposing
+from segmentkit.machinery import data_commands, proposing
 from segmentkit.machinery.paths import project_root
 from segmentkit.machinery.reading import read_source
 from segmentkit.machinery.runs import connect
@@ -30,7 +30,7 @@ SEMICOLON = "Client;Receipt;Date;Total\nC1;R1;31.12.2024;1.250,50\nC2;R2;01.11.2
 def run(*words: str, answers: list[str] | None = None) -> int:
     """The command as typed; answers stand for a person at a terminal."""
     parser = argparse.ArgumentParser()
-    proposing.add_parser(parser.add_subparsers(), lambda options: 0)
+    data_commands.source_parser(parser.add_subparsers(), lambda options: 0)
     given: Iterator[str] = iter(answers or [])
     return proposing.propose_source(
         proposing.read_order(parser.parse_args(["source", "new", *words])),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from segmentkit.errors import ParameterError
-from segmentkit.machinery import purging
+from segmentkit.machinery import data_commands
 from segmentkit.machinery.files import read_json, write_json
 
 
@@ -31,7 +31,7 @@ def run(outputs: Path, name: str, days: float, **more: Any) -> Path:
 
 def purge(*words: str) -> int:
     parser = ArgumentParser()
-    purging.add_parser(parser.add_subparsers())
+    data_commands.purge_parser(parser.add_subparsers())
     options = parser.parse_args(["purge", *words])
     return int(options.command(options))
 

@@ -77,11 +77,12 @@ def _batch_parser(commands: Any) -> None:
 
 def _data_parsers(commands: Any) -> None:
     """What is done to data and to what a run has kept of them."""
-    from segmentkit.machinery import forgetting, privacy_key, proposing, purging
+    from segmentkit.machinery import data_commands
 
-    proposing.add_parser(commands, _source_new)
-    for module in (privacy_key, forgetting, purging):
-        module.add_parser(commands)
+    data_commands.source_parser(commands, _source_new)
+    data_commands.key_parser(commands)
+    data_commands.forget_parser(commands)
+    data_commands.purge_parser(commands)
 
 
 def _source_new(options: argparse.Namespace) -> int:

@@ -43,16 +43,6 @@ class Searched:
         return {one for one in self.person.ids[CUSTOMER] - self.keyed if pseudonymous and "@" not in one}
 
 
-def add_parser(commands: Any) -> None:
-    """``segmentkit forget``."""
-    forget = commands.add_parser("forget", help="take one customer out of every run, and out of later readings")
-    forget.add_argument("id", metavar="ID", help="e-mail, phone, customer_id, or with --kind a system's own id")
-    forget.add_argument("--kind", default="", metavar="KIND", help="email, phone, customer_id, or a system's name")
-    forget.add_argument("--source", default="", metavar="NAME", help="only runs of this source")
-    forget.add_argument("--yes", action="store_true", help="do it; without it what would go is listed")
-    forget.set_defaults(command=forget_command)
-
-
 def forget_command(options: argparse.Namespace) -> int:
     """List where a customer is; with ``--yes`` leave a tombstone and take the customer out.
 

@@ -6,7 +6,6 @@ import re
 import secrets
 import stat
 from pathlib import Path
-from typing import Any
 
 from segmentkit.errors import ParameterError, PrivacyStop
 from segmentkit.machinery.paths import project_root
@@ -14,15 +13,6 @@ from segmentkit.pseudonyms import fingerprint
 
 KEY_BYTES = 32
 NEW = "python -m segmentkit key new"
-
-
-def add_parser(commands: Any) -> None:
-    """``segmentkit key new`` and ``segmentkit key show``."""
-    key = commands.add_parser("key", help="the privacy key that keyed pseudonyms are made by")
-    key.add_argument("action", choices=["new", "show"], help="make one, or say where it is and its fingerprint")
-    key.add_argument("--path", type=Path, default=None, metavar="FILE", help="where it is (your own config folder)")
-    key.add_argument("--replace", action="store_true", help="with new: put the key there is aside and make another")
-    key.set_defaults(command=key_command)
 
 
 def key_command(options: argparse.Namespace) -> int:

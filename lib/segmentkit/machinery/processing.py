@@ -37,6 +37,7 @@ def processing(folder: Path) -> dict[str, Any]:
     parameters = {name: value for stage in stages.values() for name, value in stage.get("parameters", {}).items()}
     return {
         "run": run_name(folder),
+        "quick": bool(manifest.get("quick")),
         "day": str(manifest.get("started", NOT_STATED))[:10],
         "source": facts.get("name") or source["key"] or NOT_STATED,
         "purpose": read.get("asked", {}).get("objective") or NOT_STATED,

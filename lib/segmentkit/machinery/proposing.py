@@ -13,20 +13,13 @@ import pandas as pd
 
 from segmentkit.errors import DataError, ParameterError
 from segmentkit.machinery import ready_maps
+from segmentkit.machinery.data_commands import FACTS
 from segmentkit.machinery.files import write_text
 from segmentkit.machinery.opening import open_files
 from segmentkit.machinery.privacy_key import fingerprint_here
 from segmentkit.machinery.proposed_toml import OPEN, Fact, Looked, closing, dated, questions, shown, toml, with_keys
 
 SAMPLE_ROWS, BLOCK = 3000, 50
-FACTS = {
-    "currency": ("currency", "EUR, USD, GBP, CHF ...: the one of every amount"),
-    "time_zone": ("time-zone", "Europe/Berlin, America/New_York ...: whose days and hours these are"),
-    "identifiers": ("identifiers", "pseudonymous or direct"),
-    "analysis_basis": ("basis", "why these customers may be analysed, e.g. legitimate interest, contract, consent"),
-    "extracted_on": ("extracted-on", "day of the export, YYYY-MM-DD: no table here tells the last day"),
-    "key": ("key", "the fingerprint that `python -m segmentkit key show` prints; `key new` makes a key"),
-}
 STATED = "as you stated"
 ANSWERS = ("date_format", "decimal", "encoding")
 # what the columns of a sample mean, given answers: segmentkit.analysis, which only the command line may join
@@ -55,26 +48,6 @@ class SourceOrder:
     addresses: bool = False
     run: str = ""
     quick: bool = False
-
-
-def add_parser(commands: Any, command: Callable[[argparse.Namespace], int]) -> None:
-    """``segmentkit source new FILES``."""
-    source = commands.add_parser("source", help="propose a source from your files")
-    actions = source.add_subparsers(required=True, metavar="new")
-    new = actions.add_parser("new", help="look at files, propose what each column means, write the TOML")
-    new.add_argument("files", nargs="+", metavar="FILE", help="exports as they are")
-    new.add_argument("--out", default="", metavar="FILE.toml", help="where to write (beside the first file)")
-    for key, (option, meaning) in FACTS.items():
-        new.add_argument(f"--{option}", dest=key, default="", metavar=option.upper(), help=meaning)
-    new.add_argument("--date-format", dest="date_format", default="", metavar="FORMAT", help='e.g. "%%d.%%m.%%Y"')
-    new.add_argument("--decimal", default="", choices=[".", ","], help="decimal sign, where the files leave it open")
-    new.add_argument("--encoding", default="", metavar="NAME", help="of text files that are not UTF-8, e.g. cp1252")
-    help_text = "a header, the number of a choice, or a word that holds for every row; repeat as needed"
-    new.add_argument("--column", action="append", default=[], metavar="COLUMN=ANSWER", help=help_text)
-    new.add_argument("--addresses", action="store_true", help="read names and addresses when files leave")
-    new.add_argument("--run", default="", metavar="NAME", help="go on to run the series if nothing is open")
-    new.add_argument("--quick", action="store_true", help="with --run: few repetitions, for a first look")
-    new.set_defaults(command=command)
 
 
 def read_order(options: argparse.Namespace) -> SourceOrder:

@@ -30,14 +30,6 @@ class Aged:
     keep: str = ""
 
 
-def add_parser(commands: Any) -> None:
-    """``segmentkit purge``."""
-    purge = commands.add_parser("purge", help="delete runs that ended more than so many days ago")
-    purge.add_argument("--older-than", type=int, required=True, metavar="DAYS", help="days since the last stage ended")
-    purge.add_argument("--yes", action="store_true", help="delete; without it they are only listed")
-    purge.set_defaults(command=purge_command)
-
-
 def purge_command(options: argparse.Namespace) -> int:
     """List the runs older than so many days, and delete them with ``--yes``.
 
