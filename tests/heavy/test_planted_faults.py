@@ -82,7 +82,7 @@ PLANTED: list[tuple[str, Callable[[list[str]], str]]] = [
     ("currency has no exchange rate", cell(CURRENCY, "GBP")),
     ("quantity is not a number", cell(QUANTITY, "two")),
     ("own_brand is not true or false", cell(OWN, "perhaps")),
-    ("line_id appears more than once", cell(LINE, "L0000000")),
+    ("line_id appears again, of another customer", cell(LINE, "L0000000")),
 ]
 
 
