@@ -52,7 +52,7 @@ def test_every_amount_is_brought_to_the_sources_currency(tmp_path: Path) -> None
     kept = checked["transactions"].kept.execute().set_index("customer_id")
     assert kept["amount"].to_dict() == {"a": 10.0, "b": 12.0, "c": 5.0, "e": 12.0}
     assert kept["discount"].to_dict() == {"a": 1.0, "b": 2.4, "c": 0.0, "e": 0.0}
-    assert checked["transactions"].money_read == 39.0
+    assert checked["transactions"].money() == 39.0
     assert checked["exchange_rates"].kept.execute()["origin"].tolist() == ["bank", "bank"]
 
 

@@ -101,7 +101,7 @@ def test_an_item_may_be_called_like_a_column_of_another_table(tmp_path: Path) ->
     (tmp_path / "shop.toml").write_text(SOURCE + items, encoding="utf-8")
     checked = audit.check_tables(read_source(load_source(str(tmp_path / "shop.toml")), connect()))["survey"]
     assert checked.kept.execute().iloc[0].tolist() == ["a", "low", "much", "none", "z", "a", 1.0]
-    assert checked.money_read is None
+    assert checked.money() is None
 
 
 ITEMS = [Column(f"r{i}", "ordinal") for i in range(4)] + [Column("yes", "binary"), Column("why", "open")]

@@ -62,7 +62,7 @@ def test_a_plain_file_takes_at_most_twelve_lines(write, tmp_path: Path) -> None:
     assert len([line for line in lines if line and not line.startswith("#")]) <= 12
     table = content(tmp_path)["transactions"]
     assert (table["decimal"], table["date_format"], table["amount"]) == (",", "%d.%m.%Y", "Total")
-    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(1265.60)
+    assert checked(tmp_path / "my_source.toml")["transactions"].money("analysed") == pytest.approx(1265.60)
 
 
 def test_without_facts_it_writes_questions_and_exits_2(write, tmp_path: Path, capsys) -> None:
@@ -102,7 +102,7 @@ def test_a_choice_of_money_is_taken_by_number(write, tmp_path: Path) -> None:
     assert run(write("orders.csv", text), *FACTS) == 2
     (tmp_path / "my_source.toml").unlink()
     assert run(write("orders.csv", text), *FACTS, "--column", "amount=Total") == 0
-    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(35.70)
+    assert checked(tmp_path / "my_source.toml")["transactions"].money("analysed") == pytest.approx(35.70)
 
 
 def test_it_never_overwrites(write, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_fixtures_without_a_map_give_their_rows_and_money(name: str, tmp_path: P
             continue
         assert kept.rows_kept == truth["tables"][table]["kept"]
         if "amount" in truth["tables"][table]:
-            assert f"{kept.money_kept:.2f}" == truth["tables"][table]["amount"]
+            assert f"{kept.money('analysed'):.2f}" == truth["tables"][table]["amount"]
 
 
 def test_a_file_that_fits_no_table_is_said_and_not_passed_over(write, tmp_path: Path, capsys) -> None:
@@ -223,7 +223,7 @@ def test_names_are_read_when_asked_for_only(write, tmp_path: Path) -> None:
 def test_title_lines_above_the_header_are_counted_and_the_file_is_read(write, tmp_path: Path) -> None:
     assert run(write("orders.csv", f"Sales of shop North\nas of 31.12.2024\n\n{SEMICOLON}"), *FACTS) == 0
     assert content(tmp_path)["transactions"]["skip_rows"] == 2
-    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(1265.60)
+    assert checked(tmp_path / "my_source.toml")["transactions"].money("analysed") == pytest.approx(1265.60)
 
 
 def test_a_stated_encoding_is_for_files_that_are_not_utf8(write, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_whole_amounts_that_may_be_cents_are_asked_for(header: str, write, tmp_p
     (tmp_path / "my_source.toml").unlink()
     assert run(orders, *FACTS, "--column", "amount=2") == 0
     total = sum(1003 + 37 * n for n in range(60)) / 100
-    assert checked(tmp_path / "my_source.toml")["transactions"].money_kept == pytest.approx(total)
+    assert checked(tmp_path / "my_source.toml")["transactions"].money("analysed") == pytest.approx(total)
 
 
 def test_ids_of_two_systems_that_share_none_are_kept_apart(write, tmp_path: Path) -> None:

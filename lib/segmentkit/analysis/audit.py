@@ -74,21 +74,6 @@ class Checked:
         rows = self.ledger[self.ledger["outcome"].str.startswith(outcome)]
         return None if self.ledger["amount"].isna().all() else float(sum(rows["amount"], Decimal(0)))
 
-    @property
-    def money_read(self) -> float | None:
-        """Sum of every amount that can be read."""
-        return self.money()
-
-    @property
-    def money_kept(self) -> float | None:
-        """The same over the rows kept."""
-        return self.money("analysed")
-
-    @property
-    def money_left_out(self) -> float | None:
-        """The same over the rows left out by the source's own rules."""
-        return self.money("left out: ")
-
 
 def check_table(
     name: str,
