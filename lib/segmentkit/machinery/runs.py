@@ -316,7 +316,7 @@ class Run:
 def connect() -> Any:
     """A DuckDB connection in memory, with capped memory, one thread a worker, and no access to the network."""
     connection = ibis.duckdb.connect(threads=worker_count(), memory_limit=duckdb_memory_limit())
-    connection.raw_sql("SET autoinstall_known_extensions = false")
+    connection.raw_sql("SET autoinstall_known_extensions = false; SET enable_progress_bar = false")
     # what does not fit into memory is written in clear: to a folder of this user's own, gone at exit
     connection.raw_sql(f"SET temp_directory = {quoted(scratch_file('').as_posix())}")
     return connection
