@@ -344,7 +344,7 @@ def test_the_card_puts_the_gravest_first_and_shows_text_as_text() -> None:
     ]
     card = data_quality.card(checks)
     assert card["result"].to_list() == ["stop", "warn", "ok"]
-    assert data_quality.sentence(checks) == "3 checks: 1 stop the run, 1 are warnings, 1 found nothing to say."
+    assert data_quality.sentence(checks) == "3 checks: reasons to stop 1, warnings 1, nothing to say 1."
     page = audit_tables.score_card(card).as_raw_html()
     assert "<script>" not in page
     assert "warning" in page

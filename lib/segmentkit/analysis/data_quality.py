@@ -93,8 +93,8 @@ def stop_if(checks: Sequence[Check], stop_on: Sequence[str] = ()) -> None:
 def sentence(checks: Sequence[Check]) -> str:
     """How many checks were made and how they ended."""
     counts = pd.Series([check.result for check in checks]).value_counts()
-    words = {"stop": "stop the run", "warn": "are warnings", "note": "are notes", "ok": "found nothing to say"}
-    told = ", ".join(f"{counts[result]} {words[result]}" for result in RESULTS if result in counts)
+    words = {"stop": "reasons to stop", "warn": "warnings", "note": "notes", "ok": "nothing to say"}
+    told = ", ".join(f"{words[result]} {counts[result]}" for result in RESULTS if result in counts)
     return f"{len(checks)} checks: {told}."
 
 

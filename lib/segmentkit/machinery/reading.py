@@ -195,4 +195,4 @@ def _joined(source: Source, connection: Any, file: str, table: ibis.Table, looku
     rows, distinct = (int(n) for n in other.aggregate(n=other.count(), d=other[key].nunique()).execute().iloc[0])
     if rows != distinct:
         raise DataError(f"{opened.file} holds {rows - distinct} repeated values of {key!r}; a lookup needs each once")
-    return table.left_join(other, key)
+    return table.left_join(other, key).drop(f"{key}_right")
